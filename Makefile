@@ -16,7 +16,7 @@ AT_ONCE := --test-threads=$(shell expr 3 \* $$(nproc))
 # The tests whose answers depend on the database: all but those of the csv room, of settings, of the sources and of clients.
 POSTGRES_TESTS := $(addsuffix ::,account_page accounts again another api attempts cancel change_form choices \
   conformance crash data delete downloads engine fair function held history honest_states imports late mail next_attempt \
-  outbox output packed::sheets quota read_again reading routes share start_and_stop steps stored_files webhook)
+  outbox output packed::sheets quota read_again reading routes share start_and_stop steps stopping stored_files webhook)
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
