@@ -47,13 +47,13 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A process among the replicas.
-struct Peer {
+struct Member {
     store: Store,
     replicas: Replicas,
     members: Tasks,
 }
 
-impl Peer {
+impl Member {
     /// `folder` names its data folder.
     async fn join(url: &str, folder: &'static str) -> Self {
         let (store, members) = (Store::open(url).await.unwrap(), Tasks::on_this_runtime());
@@ -82,16 +82,16 @@ async fn one_leads_and_another_takes_over_when_it_stops_and_when_it_is_killed() 
     let its_url = url.clone();
     let start = thread::spawn(move || {
         let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let peer = process.block_on(Peer::join(&its_url, "killed"));
-        (process, peer)
+        let member = process.block_on(Member::join(&its_url, "killed"));
+        (process, member)
     });
     let (process, killed) = start.join().unwrap();
-    let stopped = Peer::join(&url, "stopped").await;
-    let last = Peer::join(&url, "last").await;
+    let stopped = Member::join(&url, "stopped").await;
+    let last = Member::join(&url, "last").await;
     assert!(killed.replicas.leads() && !stopped.replicas.leads() && !last.replicas.leads());
 
     process.shutdown_background();
-    let next = async |one: &Peer, other: &Peer| {
+    let next = async |one: &Member, other: &Member| {
         let either = async {
             tokio::select! { () = until_leading(&one.replicas) => {} () = until_leading(&other.replicas) => {} }
         };
@@ -111,7 +111,7 @@ async fn one_leads_and_another_takes_over_when_it_stops_and_when_it_is_killed() 
 async fn one_that_resigns_keeps_its_other_leases_and_never_leads_again() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
-    let (first, second) = (Peer::join(&url, "first").await, Peer::join(&url, "second").await);
+    let (first, second) = (Member::join(&url, "first").await, Member::join(&url, "second").await);
     let mut tenure = first.replicas.tenure();
     let knows_both = tenure.wait_for(|tenure| tenure.live == 2);
     let id = timeout(DEADLINE, knows_both).await.expect("it is not renewed").unwrap().id.clone();
@@ -131,10 +131,10 @@ async fn one_that_resigns_keeps_its_other_leases_and_never_leads_again() {
 async fn of_two_with_copies_of_one_data_folder_the_second_throws_the_first_out_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
-    let first = Peer::join(&url, "copied").await;
+    let first = Member::join(&url, "copied").await;
     let mut tenure = first.replicas.tenure();
     let id = tenure.borrow().id.clone();
-    let second = Peer::join(&url, "copied").await;
+    let second = Member::join(&url, "copied").await;
     let its_id = second.replicas.tenure().borrow().id.clone();
     let is_back = tenure.wait_for(|tenure| tenure.id.is_some() && tenure.id != id && tenure.live == 2);
     drop(timeout(DEADLINE, is_back).await.expect("it does not join again").unwrap());
@@ -147,12 +147,12 @@ async fn of_two_with_copies_of_one_data_folder_the_second_throws_the_first_out_o
 
 /// Notes whose work sees which number, when it begins and when it is woken.
 fn work(
-    peer: &Peer,
+    member: &Member,
     tasks: &Tasks,
     (name, news, number): (&'static str, &Arc<Notify>, &Arc<AtomicU32>),
     seen: mpsc::UnboundedSender<(&'static str, u32)>,
 ) {
-    let (replicas, stopping) = (peer.replicas.clone(), tasks.stopping().clone());
+    let (replicas, stopping) = (member.replicas.clone(), tasks.stopping().clone());
     let (news, number) = (Arc::clone(news), Arc::clone(number));
     tasks.spawn(async move {
         let (news, number, seen) = (&news, &number, &seen);
@@ -173,7 +173,7 @@ fn work(
 async fn news_at_a_replica_wakes_the_work_of_the_one_that_leads() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
-    let (first, second) = (Peer::join(&url, "first").await, Peer::join(&url, "second").await);
+    let (first, second) = (Member::join(&url, "first").await, Member::join(&url, "second").await);
     let (tasks, number) = (Tasks::on_this_runtime(), Arc::<AtomicU32>::default());
     let (news, its_news) = (Arc::<Notify>::default(), Arc::<Notify>::default());
     let (sender, mut seen) = mpsc::unbounded_channel();
@@ -227,7 +227,7 @@ async fn leases(store: &Store) -> Vec<String> {
 async fn an_engine_that_was_paused_while_another_began_to_lead_changes_no_run() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
-    let (first, second) = (Peer::join(&url, "first").await, Peer::join(&url, "second").await);
+    let (first, second) = (Member::join(&url, "first").await, Member::join(&url, "second").await);
     let (paused, present, now) = (&first.store, &second.store, UnixMillis::now());
     let sync = async |store: &Store, port| store.engine_sync(APP, &functions(port), true, now).await.unwrap();
     assert_eq!((sync(present, 2).await, sync(paused, 1).await), (None, Some(true)), "the first leads");
@@ -261,8 +261,8 @@ async fn an_engine_that_was_paused_while_another_began_to_lead_changes_no_run() 
     assert_eq!(sync(paused, 1).await, None);
     assert_eq!(leases(present).await, ["after"]);
     assert!(present.engine_settle(&again, &end, &rules(present), now).await.unwrap());
-    for peer in [first, second] {
-        peer.stop().await;
+    for member in [first, second] {
+        member.stop().await;
     }
 }
 

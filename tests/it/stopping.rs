@@ -8,10 +8,7 @@ use reqwest::StatusCode;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::support::{
-    database, files_under,
-    s3::{S3Server, until_seen},
-    spawn_app_on, until_equal,
-    visitor::Visitor,
+    database, files_under, s3::S3Server, spawn_app_on, until_equal, until_seen, visitor::Visitor,
 };
 
 /// Longer than a test takes.

@@ -61,39 +61,39 @@ async fn a_cancel_at_a_replica_that_does_not_lead_breaks_off_the_send_of_the_one
     let server = serve(&engine).await;
     let storage = Storage::open(folder.path().join("files")).unwrap();
     let leader = Peer::join(&url, "leader", &storage, patient(&server.uri())).await;
-    let follower = Peer::join(&url, "follower", &storage, patient(&server.uri())).await;
-    assert!(leader.replicas.leads() && !follower.replicas.leads());
+    let other = Peer::join(&url, "other", &storage, patient(&server.uri())).await;
+    assert!(leader.replicas.leads() && !other.replicas.leads());
     let (pool, owner) = (AnyPool::connect(&url).await.unwrap(), UserId::generate());
     add_account(&pool, owner, "mira@example.org").await;
     let sends = || engine.lock().unwrap().sends;
     let holds = |time: Duration| engine.lock().unwrap().holds_sends = time;
     // Watched where it was accepted.
-    for accepts in [&follower, &leader] {
+    for accepts in [&other, &leader] {
         holds(HELD);
         let before = sends();
         let import = accept(accepts, owner).await;
         until("the event on its way", || async { if sends() > before { Ok(()) } else { Err(before) } }).await;
         // It hears of the import a moment after the engine.
-        shows(&follower, owner, import, ImportState::Accepted).await;
+        shows(&other, owner, import, ImportState::Accepted).await;
         let before = sends();
-        cancel(&follower, owner, import).await;
-        for peer in [&follower, &leader] {
+        cancel(&other, owner, import).await;
+        for peer in [&other, &leader] {
             assert!(!shows(peer, owner, import, ImportState::Cancelled).await, "it was not sent");
         }
         // One event of a user is on its way at a time: this one goes once the first one is broken off.
         holds(Duration::ZERO);
-        let next = accept(&follower, owner).await;
-        for peer in [&follower, &leader] {
+        let next = accept(&other, owner).await;
+        for peer in [&other, &leader] {
             assert!(shows(peer, owner, next, ImportState::Sent).await);
         }
         assert_eq!(sends(), before + 1, "of the second import alone");
-        for peer in [&follower, &leader] {
+        for peer in [&other, &leader] {
             assert!(!shows(peer, owner, import, ImportState::Cancelled).await, "it was not sent");
         }
     }
     let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&pool).await.unwrap();
     assert_eq!(waiting, 0);
     pool.close().await;
-    follower.stop().await;
+    other.stop().await;
     leader.stop().await;
 }

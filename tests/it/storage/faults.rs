@@ -21,7 +21,8 @@ use crate::{
     packed::book::{rows, workbook},
     support::{
         proxy::{Behaviour, Proxy},
-        s3::{S3Server, config_at, until_seen},
+        s3::{S3Server, config_at},
+        until_seen,
     },
 };
 

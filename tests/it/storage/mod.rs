@@ -23,7 +23,7 @@ use runboard::{
     files::{Folder, Key, Listing, MemoryBucket, OutputFile, STORAGE_AWAY, Segments, Storage},
 };
 
-use crate::support::s3::{S3Server, until_seen};
+use crate::support::{s3::S3Server, until_seen};
 
 /// More than two parts of an upload.
 const LARGE: usize = 20 << 20;

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::support::{
     TestApp,
     proxy::{Behaviour, Proxy},
-    s3::{S3Server, config_at, until_seen},
-    spawn_app_on,
+    s3::{S3Server, config_at},
+    spawn_app_on, until_seen,
 };
 
 async fn spawn_app_behind(proxy: &Proxy) -> TestApp {

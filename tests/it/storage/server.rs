@@ -17,8 +17,8 @@ use crate::{
         TestApp,
         binary::{Binary, runboard},
         files_under,
-        s3::{S3Server, until_seen},
-        spawn_app_on,
+        s3::S3Server,
+        spawn_app_on, until_seen,
         visitor::Visitor,
     },
 };

@@ -266,6 +266,22 @@ pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T,
     }
 }
 
+/// The same if one must ask for what is seen.
+pub async fn until_seen<T: Debug + PartialEq>(what: &str, look: impl AsyncFn() -> T, expected: T) {
+    let start = Instant::now();
+    loop {
+        let seen = look().await;
+        if seen == expected {
+            return;
+        }
+        assert!(
+            start.elapsed() < DEADLINE,
+            "timed out waiting for {what}: expected {expected:?}, last seen {seen:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The cells of a CSV line, without quotes. No cell contains a line end.
 pub fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];

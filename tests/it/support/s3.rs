@@ -2,7 +2,6 @@
 //! (`tests/s3/seaweedfs.py`), in which each has another prefix.
 
 use std::{
-    fmt::Debug,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -10,7 +9,7 @@ use std::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use runboard::base::{
@@ -20,9 +19,6 @@ use runboard::base::{
 use url::Url;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// How long the server may take to show what it was told.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What stands in front of all names of the bucket that tests use.
 const PREFIX: &str = "of/runboard";
@@ -152,19 +148,6 @@ pub fn aws(origin: &Url) -> [(&'static str, String); 5] {
         ("AWS_ACCESS_KEY_ID", "key".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
     ]
-}
-
-/// Waits until `look` returns `expected`.
-pub async fn until_seen<T: Debug + PartialEq>(what: &str, look: impl AsyncFn() -> T, expected: T) {
-    let start = Instant::now();
-    loop {
-        let seen = look().await;
-        if seen == expected {
-            return;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited for {what}: expected {expected:?}, last seen {seen:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// What stands between each `from` and the next `to`.

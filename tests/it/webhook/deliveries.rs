@@ -8,7 +8,7 @@ use super::{
     receiver::{Receiver, Reply},
     save, text, until_over,
 };
-use crate::support::program::Program;
+use crate::support::{program::Program, until_seen};
 
 const ROWS: &str = "id,name\n1,Ada\n2\n";
 
@@ -156,7 +156,7 @@ async fn a_redirect_is_not_followed() {
     mira.wait_for_state(&import, "Completed").await;
     receiver.wait_for(1).await;
     let shown = async || text(&mira, "/account/webhook").await.contains("status 307");
-    super::steps::eventually("the answer", shown).await;
+    until_seen("the answer", shown, true).await;
     assert!(text(&mira, "/account/webhook").await.contains("Not delivered; next attempt"));
     assert!(target.received().is_empty());
     app.stop().await;
@@ -174,7 +174,7 @@ async fn a_private_address_is_refused_when_it_is_saved_and_when_it_is_posted_to(
     mira.wait_for_state(&import, "Completed").await;
     let sentence = "Port 9 of this address is not allowed. Ask the operator to allow it.";
     let shown = async || text(&mira, "/account/webhook").await.contains(sentence);
-    super::steps::eventually("the sentence", shown).await;
+    until_seen("the sentence", shown, true).await;
     for (address, sentence) in [
         ("http://192.168.1.5/hook", "This address is on a private network. Ask the operator to allow it."),
         ("http://169.254.169.254/latest", "This address is on a private network."),
@@ -212,7 +212,7 @@ async fn a_deleted_import_takes_its_deliveries_along_and_an_ended_webhook_gets_n
     mira.wait_for_state(&import, "Completed").await;
     receiver.wait_for(1).await;
     let shown = async || text(&mira, "/account/webhook").await.contains("status 204");
-    super::steps::eventually("the delivery", shown).await;
+    until_seen("the delivery", shown, true).await;
     mira.post_form("/account/webhook/end", &[]).await;
     let page = text(&mira, "/account/webhook").await;
     assert!(page.contains("Nothing was sent yet.") && page.contains("Change the secret"), "{page}");

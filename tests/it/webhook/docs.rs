@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::support::{reserved_port::ReservedPort, spawn_app_on, until};
+use crate::support::{reserved_port::ReservedPort, spawn_app_on, until, until_seen};
 
 const DOCUMENT: &str = include_str!("../../../docs/webhook.md");
 
@@ -63,7 +63,7 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     let line = said.lock().unwrap()[0].clone();
     assert!(line.starts_with("orders.csv: Completed. 1 row processed, 1 failed"), "{line}");
     let shown = async || super::text(&mira, "/account/webhook").await.contains("status 204");
-    super::steps::eventually("the delivery", shown).await;
+    until_seen("the delivery", shown, true).await;
     assert!(node.try_wait().unwrap().is_none(), "it still runs");
     node.kill().unwrap();
     node.wait().unwrap();

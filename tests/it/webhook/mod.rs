@@ -16,7 +16,7 @@ use runboard::base::config::AllowedAddresses;
 use sqlx::AnyPool;
 
 use self::receiver::Receiver;
-use crate::support::{TestApp, database, spawn_app_on, visitor::Visitor};
+use crate::support::{TestApp, database, spawn_app_on, until_seen, visitor::Visitor};
 
 /// A server that may post to these receivers.
 async fn app_allowing(receivers: &[&Receiver]) -> TestApp {
@@ -43,7 +43,7 @@ async fn until_over(app: &TestApp) {
             .unwrap();
         watched == 0
     };
-    steps::eventually("the end of all imports", is_over).await;
+    until_seen("the end of all imports", is_over, true).await;
     pool.close().await;
 }
 

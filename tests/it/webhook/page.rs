@@ -5,11 +5,12 @@ use reqwest::StatusCode;
 use super::{
     app_allowing,
     receiver::{OK, Receiver, Reply},
-    save, secret_in,
-    steps::eventually,
-    text,
+    save, secret_in, text,
 };
-use crate::support::visitor::{Visitor, attributes};
+use crate::support::{
+    until_seen,
+    visitor::{Visitor, attributes},
+};
 
 /// The path of a form on the page that ends like this.
 async fn action(visitor: &Visitor, ending: &str) -> String {
@@ -67,7 +68,7 @@ async fn a_delivery_is_sent_again_and_nobody_else_can_do_that() {
     let import = mira.upload("orders.csv", "a\n1\n").await;
     mira.wait_for_state(&import, "Completed").await;
     let is_shown = async |words: &str| text(&mira, "/account/webhook").await.contains(words);
-    eventually("the answer", async || is_shown("status 400").await).await;
+    until_seen("the answer", async || is_shown("status 400").await, true).await;
     assert!(is_shown("&#60;b&#62;no").await, "it is escaped");
     let again = action(&mira, "/send-again").await;
     let mut eve = app.visitor();
@@ -80,7 +81,7 @@ async fn a_delivery_is_sent_again_and_nobody_else_can_do_that() {
     }
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(mira.post_form(&again, &[]).await.status(), StatusCode::SEE_OTHER);
-    eventually("the second answer", async || is_shown("status 204").await).await;
+    until_seen("the second answer", async || is_shown("status 204").await, true).await;
     let [one, two] = receiver.received().try_into().unwrap();
     assert_eq!((one.header("webhook-id"), &one.body), (two.header("webhook-id"), &two.body));
     app.stop().await;
@@ -99,7 +100,7 @@ async fn a_test_is_sent_once_and_says_what_was_answered() {
     assert!(message.is_signed_with(&secret));
     assert_eq!(message.json()["type"], "webhook.test");
     let is_shown = async |words: &str| text(&mira, "/account/webhook").await.contains(words);
-    eventually("the answer", async || is_shown("no such hook").await).await;
+    until_seen("the answer", async || is_shown("no such hook").await, true).await;
     assert!(is_shown("Not delivered, given up").await, "a test is not repeated");
     assert_eq!(test().await, StatusCode::SEE_OTHER);
     receiver.wait_for(2).await;
@@ -145,7 +146,7 @@ async fn no_test_is_sent_to_a_receiver_that_is_gone() {
     let test = async || mira.post_form("/account/webhook/test", &[]).await.status();
     assert_eq!(test().await, StatusCode::SEE_OTHER);
     let is_shown = async |words: &str| text(&mira, "/account/webhook").await.contains(words);
-    eventually("that it is gone", async || is_shown("The receiver answered 410 (gone) at").await).await;
+    until_seen("that it is gone", async || is_shown("The receiver answered 410 (gone) at").await, true).await;
     assert!(!is_shown("Send a test").await);
     let listed = attributes(&text(&mira, "/account/webhook").await, "action").len();
     // As from a page that was opened before.

@@ -1,11 +1,8 @@
 //! Webhooks whose attempts a test makes one after the other, at times that it chooses.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use runboard::{
@@ -23,17 +20,6 @@ use serde_json::json;
 use sqlx::AnyPool;
 
 use super::receiver::Receiver;
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Waits until a condition holds that needs the server.
-pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !condition().await {
-        assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Webhooks whose steps the test takes.
 pub struct Steps {

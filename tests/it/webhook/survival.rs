@@ -7,7 +7,7 @@ use super::{
 use crate::support::{
     TestApp,
     binary::{Binary, runboard},
-    database, end_watch,
+    database, end_watch, until_seen,
     visitor::Visitor,
 };
 use runboard::store::Store;
@@ -53,7 +53,7 @@ async fn a_kill_before_the_answer_loses_nothing_and_keeps_the_id_and_the_bytes()
     assert!(messages[1].is_signed_with(&secret));
     let mira = mira.at(&server.origin);
     let page = async || super::text(&mira, "/account/webhook").await;
-    super::steps::eventually("the delivery", async || page().await.contains("Delivered <time")).await;
+    until_seen("the delivery", async || page().await.contains("Delivered <time"), true).await;
     server.kill();
 }
 
