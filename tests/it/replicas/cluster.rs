@@ -10,15 +10,12 @@ use std::{
 
 use reqwest::StatusCode;
 use tempfile::TempDir;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::sleep,
-};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     link::{Cut, Link},
     rows::Rows,
-    witness::Seen,
+    witness::until_shown,
 };
 use crate::{
     inngest_api::until,
@@ -37,11 +34,6 @@ pub const REPLICAS: usize = 3;
 
 /// The pauses between attempts, in seconds: the last one is longer than a disturbance.
 const RETRY_SECONDS: &str = "0.5,1,15";
-
-/// How often a page is looked at, and how long it may take until it is as expected: the leases of what was killed end, and
-/// the longest pause between two attempts passes, on a machine that is much slower than usual.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const SHOWN_WITHIN: Duration = Duration::from_secs(180);
 
 /// Each cluster has as many processes as this machine has cores, or more: with too many at once, leases end.
 static TURNS: Semaphore = Semaphore::const_new(2);
@@ -331,8 +323,7 @@ impl Cluster {
         until(&format!("the replica {number} to answer {expected}"), look).await;
     }
 
-    /// Waits until the page of an import at a replica is such. An answer of an outage is none: on a busy machine a replica
-    /// may hear of the others too late to say what is true.
+    /// Waits until the page of an import at a replica is such.
     pub async fn until_shown(
         &self,
         number: usize,
@@ -340,14 +331,7 @@ impl Cluster {
         import: &str,
         is_such: impl Fn(&Panel) -> bool,
     ) -> Panel {
-        let (visitor, start, mut seen) = (self.at(number, visitor), Instant::now(), Seen::default());
-        loop {
-            if let Some(panel) = seen.look(&visitor, import).await.filter(&is_such) {
-                return panel;
-            }
-            assert!(start.elapsed() < SHOWN_WITHIN, "{import} at {number}: {seen:?}");
-            sleep(LOOK_EVERY).await;
-        }
+        until_shown(&self.at(number, visitor), import, is_such).await
     }
 
     /// The same for a state.

@@ -181,7 +181,7 @@ async fn ages(cluster: &Cluster, user: &Visitor) {
     let mut ages = counts::ages(cluster, user).await;
     ages.sort_by(f64::total_cmp);
     for (what, hundredths) in [("p50", 50), ("p95", 95)] {
-        let figure = format!("age of a follower's counts, in seconds, {what}");
+        let figure = format!("age of another replica's counts, in seconds, {what}");
         print(&figure, ages[(ages.len() - 1) * hundredths / 100], 2);
     }
 }

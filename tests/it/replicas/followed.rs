@@ -2,19 +2,23 @@
 
 use std::{process::Command, time::Duration};
 
+use reqwest::StatusCode;
 use runboard::base::config::Config;
 
 use super::{
     check_outputs,
     cluster::{Cluster, REPLICAS},
-    cluster_before, sample,
-    witness::Witness,
+    cluster_before, is_running, page, sample,
+    witness::{Witness, until_shown},
 };
-use crate::support::{
-    TestApp, database,
-    s3::S3Server,
-    spawn_app_on,
-    visitor::{Panel, Visitor, attributes},
+use crate::{
+    inngest_api::until,
+    support::{
+        TestApp, database,
+        s3::S3Server,
+        spawn_app_on,
+        visitor::{Panel, Visitor, attributes},
+    },
 };
 
 /// Shorter than the pauses between the requests of these tests: nearly each is the first one of a user.
@@ -23,8 +27,8 @@ const FOLLOWED_FOR: Duration = Duration::from_millis(20);
 /// What every read of imports by their ids begins with. The program sends a statement's text once on each connection.
 const READ: &str = "FROM import WHERE id IN ($1";
 
-fn is_running(panel: &Panel) -> bool {
-    panel.state == "Running" && panel.runs.iter().any(|run| run.status == "Running")
+fn is_completed(panel: &Panel) -> bool {
+    panel.state == "Completed"
 }
 
 /// A person with an account who has asked only this replica.
@@ -45,18 +49,19 @@ async fn a_replica_reads_nothing_of_imports_that_nobody_asks_it_for_and_then_sho
     reads.seek(READ);
     let mira = signed_up_at(&cluster, leader).await;
     let ended = mira.upload("ended.csv", &sample.bytes).await;
-    mira.wait_for_state(&ended, "Completed").await;
+    cluster.until_state(leader, &mira, &ended, "Completed").await;
     let import = mira.import_address(&gate.url("held.csv")).await;
     gate.until_waiting(1).await;
-    let shown = mira.wait_for(&import, "its run", is_running).await;
+    let shown = cluster.until_shown(leader, &mira, &import, is_running).await;
+    assert_ne!(cluster.watcher(&import).await, Some(other), "what it watches it must read");
     assert_eq!(reads.found(), 0, "it reads what nobody asks it for");
 
     let there = cluster.at(other, &mira);
-    let first = there.panel(&import).await;
+    let first = cluster.until_shown(other, &mira, &import, |_| true).await;
     assert!(is_running(&first), "{}", first.html);
     assert_eq!(first.runs[0].run_id, shown.runs[0].run_id);
     assert!(reads.found() > 0);
-    let dashboard = there.get("/").await.text().await.unwrap();
+    let dashboard = page(&there, "/").await;
     assert!(attributes(&dashboard, "data-import-id").iter().any(|id| import.ends_with(id)), "{dashboard}");
     gate.open();
     let panel = cluster.until_ended(&[leader, other], &mira, &import).await;
@@ -76,7 +81,7 @@ async fn why_an_event_is_not_sent_is_shown_by_a_replica_that_was_not_asked_befor
     let import = mira.upload("mine.csv", "a,b\n1,2\n").await;
     let says_why = |panel: &Panel| panel.state == "Accepted" && panel.html.contains("has not answered since");
     for number in [watcher, other, leader] {
-        cluster.at(number, &mira).wait_for(&import, "why it is not sent", says_why).await;
+        cluster.until_shown(number, &mira, &import, says_why).await;
     }
 }
 
@@ -116,12 +121,12 @@ async fn who_comes_back_after_being_forgotten_sees_no_import_as_it_was() {
     let busy = pair.first.busy().await;
     let imports = [mira.upload("a.csv", "a,b\n1,2\n").await, mira.upload("b.csv", "a,b\n3,4\n").await];
     for import in &imports {
-        there.wait_for(import, "its turn", is_running).await;
+        until_shown(&there, import, is_running).await;
     }
     let witnesses = imports.each_ref().map(|import| Witness::of(&there, import));
     drop(busy);
     for import in &imports {
-        there.wait_for_state(import, "Completed").await;
+        until_shown(&there, import, is_completed).await;
     }
     for witness in witnesses {
         witness.end("Completed").await;
@@ -134,11 +139,15 @@ async fn a_page_that_was_not_polled_for_long_hears_of_an_import_that_began_and_e
     let pair = Pair::start().await;
     let mira = pair.first.signed_in().await;
     let there = mira.at(&pair.second.origin);
-    let page = there.get("/").await.text().await.unwrap();
-    let poll = attributes(&page, "data-live")[0].replace("&#38;", "&");
+    let poll = attributes(&page(&there, "/").await, "data-live")[0].replace("&#38;", "&");
     let import = mira.upload("a.csv", "a,b\n1,2\n").await;
-    mira.wait_for_state(&import, "Completed").await;
-    let live = there.fragment(&poll).await.text().await.unwrap();
+    until_shown(&mira, &import, is_completed).await;
+    let look = || async {
+        let answer = there.fragment(&poll).await;
+        let (status, live) = (answer.status(), answer.text().await.unwrap());
+        if status == StatusCode::SERVICE_UNAVAILABLE { Err(live) } else { Ok(live) }
+    };
+    let live = until("the next poll", look).await;
     assert!(live.contains(">Show 1 new import<"), "{live}");
     pair.stop().await;
 }

@@ -26,10 +26,12 @@ mod witness;
 use std::process::Command;
 
 use rand::{SeedableRng, rngs::StdRng};
+use reqwest::StatusCode;
 
 use self::{cluster::Cluster, gate::Gate};
 use crate::{
     crash::sample::Sample,
+    inngest_api::until,
     support::visitor::{Panel, Visitor},
 };
 
@@ -46,6 +48,24 @@ async fn cluster_before(sample: &Sample) -> (Cluster, Gate) {
         command.env("RUNBOARD_ALLOW_ADDRESSES", &allowed);
     };
     (Cluster::start_with(cluster::REPLICAS, configure).await, gate)
+}
+
+/// Whether a page shows a run that goes on.
+fn is_running(panel: &Panel) -> bool {
+    panel.state == "Running" && panel.runs.iter().any(|run| run.status == "Running")
+}
+
+/// A page with its next answer. That of an outage is none: on a busy machine a replica may hear of the others too late to
+/// say what is true.
+async fn page(visitor: &Visitor, path: &str) -> String {
+    let look = || async {
+        let answer = visitor.get(path).await;
+        let (status, html) = (answer.status(), answer.text().await.unwrap());
+        if status == StatusCode::SERVICE_UNAVAILABLE { Err(html) } else { Ok((status, html)) }
+    };
+    let (status, html) = until(path, look).await;
+    assert_eq!(status, StatusCode::OK, "{path} at {}: {html}", visitor.origin);
+    html
 }
 
 /// Checks that a completed import has each record of `sample` once and in order.

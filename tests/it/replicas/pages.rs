@@ -8,13 +8,13 @@ use reqwest::{StatusCode, header};
 use super::{
     check_outputs,
     cluster::{Cluster, REPLICAS},
-    cluster_before, sample,
+    cluster_before, is_running, page, sample,
     witness::Witness,
 };
 use crate::{
     inngest_api::until,
     routes,
-    support::visitor::{Panel, Visitor, attributes},
+    support::visitor::{Visitor, attributes},
 };
 
 #[tokio::test]
@@ -34,19 +34,6 @@ async fn a_session_begun_at_one_replica_holds_at_all_and_ends_at_all_with_its_si
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "at {number}");
         assert!(answer.headers()[header::LOCATION].to_str().unwrap().starts_with("/sign-in"));
     }
-}
-
-/// A page with its next answer. That of an outage is none: on a busy machine a replica may hear of the others too late to
-/// say what is true.
-async fn page(visitor: &Visitor, path: &str) -> String {
-    let look = || async {
-        let answer = visitor.get(path).await;
-        let (status, html) = (answer.status(), answer.text().await.unwrap());
-        if status == StatusCode::SERVICE_UNAVAILABLE { Err(html) } else { Ok((status, html)) }
-    };
-    let (status, html) = until(path, look).await;
-    assert_eq!(status, StatusCode::OK, "{path} at {}: {html}", visitor.origin);
-    html
 }
 
 #[tokio::test]
@@ -88,9 +75,7 @@ async fn an_import_that_goes_on_is_shown_to_go_on_everywhere() {
     let import = mira.import_address(&gate.url("held.csv")).await;
     gate.until_waiting(1).await;
     for number in 0..REPLICAS {
-        let runs =
-            |panel: &Panel| panel.state == "Running" && panel.runs.iter().any(|run| run.status == "Running");
-        cluster.until_shown(number, &mira, &import, runs).await;
+        cluster.until_shown(number, &mira, &import, is_running).await;
     }
     gate.open();
     let panel = cluster.until_ended(&[0, 1, 2], &mira, &import).await;
@@ -106,8 +91,15 @@ async fn replicas_that_begin_at_once_on_an_empty_database_and_bucket_share_them(
     let import = mira.upload("mine.csv", &sample.bytes).await;
     let panel = cluster.until_ended(&[0, 1, 2], &mira, &import).await;
     check_outputs(&mira, &import, &panel, &sample).await;
-    cluster.until_led(&[]).await;
-    assert!(cluster.rows.count("lease WHERE name = 'lead'").await <= 1, "one leads");
+    let leads = || async {
+        let mut leads = Vec::new();
+        for number in 0..REPLICAS {
+            let answer = Visitor::new(&cluster.origin_of(number)).get("/readyz").await;
+            leads.push(answer.text().await.unwrap().ends_with("leads: yes\n"));
+        }
+        if leads.iter().filter(|leads| **leads).count() == 1 { Ok(()) } else { Err(leads) }
+    };
+    until("one of them to lead", leads).await;
 }
 
 #[tokio::test]

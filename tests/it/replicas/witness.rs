@@ -1,9 +1,13 @@
 //! Somebody who looks at the page of an import all the time, and remembers what it has shown.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::support::visitor::{Panel, Visitor};
 
@@ -15,6 +19,11 @@ const PAUSE: Duration = Duration::from_millis(30);
 
 /// How long the last look may take, and those before it that were answered as in an outage.
 const LAST_WITHIN: Duration = Duration::from_secs(180);
+
+/// How often a page is looked at, and how long it may take until it is as expected: the leases of what was killed end, and
+/// the longest pause between two attempts passes, on a machine that is much slower than usual.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const SHOWN_WITHIN: Duration = Duration::from_secs(180);
 
 pub fn is_terminal(state: &str) -> bool {
     TERMINAL.contains(&state)
@@ -52,6 +61,19 @@ impl Seen {
     fn check(&self, import: &str) {
         let early = self.0.iter().rev().skip(1).any(|state| is_terminal(state));
         assert!(!early, "a page of {import} has shown {self:?}");
+    }
+}
+
+/// Waits until the page of an import is such where `visitor` is. An answer of an outage is none: on a busy machine a replica
+/// may hear of the others too late to say what is true.
+pub async fn until_shown(visitor: &Visitor, import: &str, is_such: impl Fn(&Panel) -> bool) -> Panel {
+    let (start, mut seen) = (Instant::now(), Seen::default());
+    loop {
+        if let Some(panel) = seen.look(visitor, import).await.filter(&is_such) {
+            return panel;
+        }
+        assert!(start.elapsed() < SHOWN_WITHIN, "{import} at {}: {seen:?}", visitor.origin);
+        sleep(LOOK_EVERY).await;
     }
 }
 
