@@ -143,11 +143,14 @@ impl Freshness {
         if self.is_alone {
             return Ok(());
         }
-        let asked = self.stale().changes;
-        let is_ready = |stale: &Stale| {
-            stale.is_current()
-                && stale.all.is_none_or(|unread| unread.first > asked)
-                && is_fresh(stale, asked)
+        // The last change that the reader waits for. Of a replica that was paused, what was told before is marked only once it
+        // is current again.
+        let mut asked = None;
+        let mut is_ready = |stale: &Stale| {
+            stale.is_current() && {
+                let asked = *asked.get_or_insert(stale.changes);
+                stale.all.is_none_or(|unread| unread.first > asked) && is_fresh(stale, asked)
+            }
         };
         if is_ready(&self.stale()) {
             return Ok(());
@@ -218,6 +221,22 @@ mod tests {
         freshness.set_current(Instant::now());
         freshness.mark(owner, import);
         assert!(freshness.of(owner, import).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_came_before_a_paused_replica_has_caught_up_waits_for_what_was_told_meanwhile() {
+        let (freshness, owner) = (Freshness::new(false), UserId::generate());
+        let import = Some(ImportId::generate());
+        freshness.set_current(Instant::now());
+        tokio::time::sleep(CURRENT_FOR).await;
+        let mut reader = pin!(freshness.of(owner, import));
+        assert!(poll!(&mut reader).is_pending());
+        let told = freshness.mark(owner, import);
+        freshness.set_current(Instant::now());
+        assert!(poll!(&mut reader).is_pending(), "it is not read yet");
+        freshness.mark(owner, import);
+        freshness.clear(owner, import, told);
+        assert!(reader.await.is_ok(), "what was told later is not waited for");
     }
 
     #[tokio::test(start_paused = true)]
