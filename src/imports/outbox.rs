@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EngineOutage, OutageCause, Shared, told};
+use super::{EngineOutage, OutageCause, Shared, Snapshot, told};
 use crate::{
     base::{
         ids::{EventId, ImportId, UserId},
@@ -222,7 +222,13 @@ fn say_why(shared: &Arc<Shared>, row: &OutboxRow, cause: OutageCause) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         let _asked = shared.snapshots.fresh(owner, Some(import)).await;
-        say(&shared);
+        // It may have been sent, refused or cancelled meanwhile.
+        let waits = |import: &Snapshot| {
+            import.row.sent_at.or(import.row.cancel_requested_at).is_none() && import.row.refused.is_none()
+        };
+        if shared.snapshots.get(owner, import).is_some_and(|import| waits(&import)) {
+            say(&shared);
+        }
     });
 }
 

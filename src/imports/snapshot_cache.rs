@@ -117,11 +117,12 @@ impl SnapshotCache {
         let before = (!self.bus.is_alone()).then(|| Arc::clone(snapshot));
         change(Arc::make_mut(snapshot));
         let changed = Arc::clone(snapshot);
-        drop(inner);
-        self.waiters.wake(id);
         if let Some(before) = before {
+            // Under the lock, so that changes are told in their order.
             told::change(&self.bus, &before, &changed);
         }
+        drop(inner);
+        self.waiters.wake(id);
         if changed.state().is_final() {
             self.ended.notify_one();
         }

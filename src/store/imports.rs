@@ -1,6 +1,6 @@
 //! SQL of imports.
 
-use std::{fmt, ops::Deref};
+use std::{collections::HashMap, fmt, ops::Deref};
 
 use sqlx::{Row, any::AnyRow};
 
@@ -187,18 +187,14 @@ impl Store {
         watches.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 
-    /// Those of `imports`, at most [`LONGEST_LIST`], that `replica` watches.
-    pub async fn watches_among(&self, replica: &str, imports: &[ImportId]) -> Result<Vec<ImportId>> {
-        let count = imports.len();
-        let sql = format!(
-            "SELECT id FROM import WHERE id IN ({}) AND watched_by = ${}",
-            placeholders(count),
-            count + 1
-        );
-        let query = sqlx::query_scalar::<sqlx::Any, String>(sqlx::AssertSqlSafe(sql));
+    /// The replicas that watch `imports`, which are at most [`LONGEST_LIST`].
+    pub async fn watchers_of(&self, imports: &[ImportId]) -> Result<HashMap<ImportId, Option<String>>> {
+        let marks = placeholders(imports.len());
+        let sql = format!("SELECT id, watched_by FROM import WHERE id IN ({marks})");
+        let query = sqlx::query_as::<sqlx::Any, (String, Option<String>)>(sqlx::AssertSqlSafe(sql));
         let query = imports.iter().fold(query, |query, import| query.bind(import.to_string()));
-        let found = query.bind(replica.to_owned()).fetch_all(&self.pool).await?;
-        found.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
+        let rows = query.fetch_all(&self.pool).await?;
+        rows.into_iter().map(|(id, watcher)| Ok((id.parse().map_err(corrupt_import)?, watcher))).collect()
     }
 
     /// Leaves these watches of `replica` to any replica.

@@ -114,17 +114,17 @@ impl Shared {
     /// yet that it has lost its leases. Otherwise what the other one has recorded would not be shown here. Called after the
     /// rows are read: what this replica still watches then, nobody else has changed before.
     async fn end_lost_watches(&self, imports: &[ImportId]) -> store::Result<()> {
-        let watched: Vec<ImportId> =
-            imports.iter().copied().filter(|import| self.snapshots.is_watched(*import)).collect();
+        let watched = self.snapshots.leases_of(imports);
         if watched.is_empty() {
             return Ok(());
         }
-        let kept = match self.store.replica() {
-            Some(lease) => self.store.watches_among(&lease, &watched).await?,
-            None => Vec::new(),
-        };
-        for lost in watched.iter().filter(|import| !kept.contains(import)) {
-            self.snapshots.lose_watch(*lost);
+        let ids: Vec<ImportId> = watched.iter().map(|(import, _)| *import).collect();
+        let watchers = self.store.watchers_of(&ids).await?;
+        for (import, lease) in watched {
+            let watcher = watchers.get(&import).and_then(|watcher| watcher.as_deref());
+            if watcher != lease.as_deref() {
+                self.snapshots.lose_watch(import, lease.as_deref());
+            }
         }
         Ok(())
     }
@@ -145,11 +145,11 @@ impl Shared {
         }
         if self.snapshots.is_watched(id) {
             let was_cancelled = known.as_ref().is_none_or(|known| known.row.cancel_requested_at.is_some());
-            self.snapshots.join_row(&import, told);
+            let is_joined = self.snapshots.join_row(&import, known.as_ref(), told);
             if import.row.cancel_requested_at.is_some() && !was_cancelled {
                 self.progress.tell(&import.row.event_id, News::Look);
             }
-            return Ok(true);
+            return Ok(is_joined);
         }
         if !self.snapshots.owners().contains(import.row.owner) {
             return Ok(true);

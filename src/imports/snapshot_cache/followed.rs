@@ -77,7 +77,10 @@ impl SnapshotCache {
 
     /// The newest imports that `owner` had when this replica began to follow that user, newest first.
     pub fn set_newest(&self, owner: UserId, imports: Vec<ImportId>) {
-        self.lock().newest.insert(owner, imports);
+        let mut inner = self.lock();
+        // A delete may have been told since they were read.
+        let left = imports.into_iter().filter(|import| !inner.deleted.contains(import)).collect();
+        inner.newest.insert(owner, left);
     }
 
     /// Those of them that are left.
@@ -150,20 +153,36 @@ impl SnapshotCache {
         })
     }
 
-    /// Adds to an import that is watched here what the database and another replica know of it.
-    pub fn join_row(&self, recorded: &Snapshot, told: Option<&Unrecorded>) {
+    /// Adds to an import that is watched here what the database and another replica know of it. `known` is what was here
+    /// before it was read. Returns false, without a change, if what is read of it has changed here since.
+    pub fn join_row(
+        &self,
+        recorded: &Snapshot,
+        known: Option<&Arc<Snapshot>>,
+        told: Option<&Unrecorded>,
+    ) -> bool {
         let row = &recorded.row;
-        self.change_quietly(row.owner, row.id, |known| {
-            let is_unsent = known.row.sent_at.or(row.sent_at).is_none();
-            let own = known.row_mut();
-            own.cancel_requested_at = own.cancel_requested_at.or(row.cancel_requested_at);
-            own.parent.clone_from(&row.parent);
-            known.retries = Arc::clone(&recorded.retries);
-            // The leader sends the event, and knows why it cannot.
-            if let Some(told) = told.filter(|_| is_unsent) {
-                known.outage = told.outage();
-            }
+        let mut inner = self.lock();
+        let Some(now) = inner.imports.get_mut(&(row.owner, row.id)) else { return true };
+        let is_as_known = known.is_some_and(|known| {
+            Arc::ptr_eq(&known.retries, &now.retries) && known.row.parent == now.row.parent
         });
+        if !is_as_known {
+            return false;
+        }
+        let now = Arc::make_mut(now);
+        let is_unsent = now.row.sent_at.or(row.sent_at).is_none();
+        let own = now.row_mut();
+        own.cancel_requested_at = own.cancel_requested_at.or(row.cancel_requested_at);
+        own.parent.clone_from(&row.parent);
+        now.retries = Arc::clone(&recorded.retries);
+        // The leader sends the event, and knows why it cannot.
+        if let Some(told) = told.filter(|_| is_unsent) {
+            now.outage = told.outage();
+        }
+        drop(inner);
+        self.waiters.wake(row.id);
+        true
     }
 
     /// Takes over what another replica knows of an import.
@@ -216,9 +235,20 @@ impl SnapshotCache {
         BegunWatch::Here(token)
     }
 
-    /// Ends the watch of an import that another replica watches by now.
-    pub fn lose_watch(&self, id: ImportId) {
-        if let Some(watch) = self.lock().watched.remove(&id) {
+    /// Those of these imports that are watched here, and the leases that their watches belong to.
+    pub fn leases_of(&self, imports: &[ImportId]) -> Vec<(ImportId, Option<Arc<str>>)> {
+        let inner = self.lock();
+        let lease = |id: &ImportId| Some((*id, inner.watched.get(id)?.lease.clone()));
+        imports.iter().filter_map(lease).collect()
+    }
+
+    /// Ends the watch of an import that another replica watches by now, unless another one has begun here since, which
+    /// belongs to another lease.
+    pub fn lose_watch(&self, id: ImportId, lease: Option<&str>) {
+        let mut inner = self.lock();
+        if inner.watched.get(&id).is_some_and(|watch| watch.lease.as_deref() == lease)
+            && let Some(watch) = inner.watched.remove(&id)
+        {
             watch.ending.cancel();
         }
     }
