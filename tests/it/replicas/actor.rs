@@ -99,7 +99,7 @@ impl Actor {
     }
 
     async fn look_at(&self, visitor: &Visitor, import: &str) {
-        let (mut seen, mut left) = (Seen::default(), LOOKS_AFTER_THE_END);
+        let (mut seen, mut left) = (Seen::during_cuts(), LOOKS_AFTER_THE_END);
         // How many had ended, and since when.
         let mut ended = (self.shared.ended.load(Ordering::Relaxed), Instant::now());
         while left > 0 {

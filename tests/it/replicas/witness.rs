@@ -29,11 +29,26 @@ pub fn is_terminal(state: &str) -> bool {
     TERMINAL.contains(&state)
 }
 
+/// A replica that is cut off from the database answers for three seconds as if it were not, and so may show an import as it
+/// was. An answer takes a while.
+const BEHIND_FOR: Duration = Duration::from_secs(5);
+
 /// The states that a page has shown, without repetitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen(Vec<String>);
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    states: Vec<String>,
+    /// When it first showed one that never changes.
+    ended_at: Option<Instant>,
+    /// How long after that it may show an earlier one.
+    behind_for: Duration,
+}
 
 impl Seen {
+    /// Of a page that any replica shows, while some are cut off.
+    pub fn during_cuts() -> Self {
+        Self { behind_for: BEHIND_FOR, ..Self::default() }
+    }
+
     /// Looks once. Returns the panel, unless the answer is one of an outage.
     pub async fn look(&mut self, visitor: &Visitor, import: &str) -> Option<Panel> {
         let request = visitor.request(Method::GET, &format!("{import}/panel")).header("HX-Request", "true");
@@ -45,22 +60,30 @@ impl Seen {
         }
         assert_eq!(status, StatusCode::OK, "{import}, of which was seen {self:?}: {html}");
         let panel = Panel::read(html);
-        if self.0.last() != Some(&panel.state) {
-            self.0.push(panel.state.clone());
+        if self.states.last() != Some(&panel.state) {
+            self.states.push(panel.state.clone());
             self.check(import);
+        }
+        if is_terminal(&panel.state) {
+            self.ended_at.get_or_insert_with(Instant::now);
         }
         Some(panel)
     }
 
     /// The last state.
     pub fn last(&self) -> Option<&str> {
-        self.0.last().map(String::as_str)
+        self.states.last().map(String::as_str)
     }
 
     /// A state that never changes was the last one.
     fn check(&self, import: &str) {
-        let early = self.0.iter().rev().skip(1).any(|state| is_terminal(state));
-        assert!(!early, "a page of {import} has shown {self:?}");
+        let is_too_old = |ended: Instant| ended.elapsed() > self.behind_for;
+        let is_over = self.last().is_some_and(is_terminal);
+        assert!(is_over || !self.ended_at.is_some_and(is_too_old), "a page of {import} has shown {self:?}");
+        // No state that never changes is ever taken for another one.
+        let mut terminal: Vec<_> = self.states.iter().filter(|state| is_terminal(state)).collect();
+        terminal.dedup();
+        assert!(terminal.len() <= 1, "a page of {import} has shown {self:?}");
     }
 }
 
