@@ -75,7 +75,7 @@ impl Seen {
         self.states.last().map(String::as_str)
     }
 
-    /// A state that never changes was the last one.
+    /// After a state that never changes no other one is shown, but for as long as a cut allows.
     fn check(&self, import: &str) {
         let is_too_old = |ended: Instant| ended.elapsed() > self.behind_for;
         let is_over = self.last().is_some_and(is_terminal);
