@@ -49,6 +49,13 @@ impl Unread {
         self.imports.is_empty() && self.all.is_none()
     }
 
+    /// Adds imports of which nothing was told.
+    fn add(&mut self, imports: impl IntoIterator<Item = (UserId, ImportId)>) {
+        for key in imports {
+            self.imports.entry(key).or_default().recorded.get_or_insert(0);
+        }
+    }
+
     /// Adds what was told before.
     fn join(&mut self, earlier: Self) {
         self.all = self.all.max(earlier.all);

@@ -1,6 +1,6 @@
 //! How far the imports in memory can be trusted that other replicas watch.
 //!
-//! Whoever did something at one replica may ask another one next. So a reader waits for imports that have changed elsewhere
+//! A user who did something at one replica may ask another one next. So a reader waits for imports that have changed elsewhere
 //! and are being read again, which takes as long as two statements. A replica that was paused or cut off knows nothing of
 //! what happened since: it shows no import until it has caught up, because a page must not go back in time.
 

@@ -1,5 +1,5 @@
-//! Loads the imports of users who are followed from now on, beside the reading of what is told, which waits for none of
-//! them.
+//! Loads the imports of users who are followed from now on. What is told is read at the same time (`read`), and does not
+//! wait for that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -69,9 +69,7 @@ impl Shared {
         self.snapshots.set_newest(owner, self.store.newest_imports(owner, NEWEST).await?);
         let in_progress = self.store.imports_in_progress(&[owner]).await?;
         let mut unread = Unread::default();
-        for key in in_progress.into_iter().chain(self.snapshots.keys(Some(owner))) {
-            unread.imports.entry(key).or_default().recorded = Some(0);
-        }
+        unread.add(in_progress.into_iter().chain(self.snapshots.keys(Some(owner))));
         while !unread.is_empty() {
             let left = self.read_again(unread).await;
             if let Some((_, error)) = left.failed {

@@ -24,11 +24,7 @@ impl Shared {
         let mut left = Left::default();
         if unread.all.is_some() {
             match self.keys_of_all().await {
-                Ok(keys) => {
-                    for key in keys {
-                        unread.imports.entry(key).or_default().recorded.get_or_insert(0);
-                    }
-                }
+                Ok(keys) => unread.add(keys),
                 Err(error) => {
                     left.failed = Some((unread, error));
                     return left;
@@ -168,7 +164,6 @@ impl Shared {
         }
         if let Some(told) = told {
             import.set_unrecorded(told);
-            self.snapshots.set_told(import.row.owner, id);
         }
         // What the runs of one have read that is over is read when a page asks for it.
         let has_readings = known.is_some() || import.row.finished_at.is_none();
@@ -177,7 +172,13 @@ impl Shared {
                 known.iter().flat_map(|known| &known.runs).find(|it| it.row.run_id == run.row.run_id);
             self.show_reading(run, before).await?;
         }
-        Ok(self.snapshots.follow(import, known.as_ref()))
+        let owner = import.row.owner;
+        let is_shown = self.snapshots.follow(import, known.as_ref());
+        if is_shown && told.is_some() {
+            // Last: those who waited for it see it.
+            self.snapshots.set_told(owner, id);
+        }
+        Ok(is_shown)
     }
 
     /// What the steps of a run have committed: known before, or read once there is something, and at the end.

@@ -10,10 +10,9 @@ use reqwest::{Method, StatusCode};
 use runboard::web::export::MOST_IMPORTS;
 use serde_json::Value;
 
-use super::eventually;
 use crate::support::{
     host::{Host, Reply},
-    spawn_app, spawn_app_on,
+    spawn_app, spawn_app_on, until_seen,
     visitor::Visitor,
 };
 
@@ -153,6 +152,6 @@ async fn two_exports_of_a_user_run_at_once_and_a_third_waits_for_one_to_end() {
     let second = unpacked(&second.bytes().await.unwrap());
     assert_eq!(second.len(), 4, "imports.json, the file, and both outputs: {:?}", second.keys());
     let again = async || mira.get("/account/export.zip").await.status() == StatusCode::OK;
-    eventually("there is room for another", again).await;
+    until_seen("room for another", again, true).await;
     app.stop().await;
 }

@@ -8,17 +8,25 @@ use reqwest::StatusCode;
 use sqlx::AnyPool;
 use tokio::sync::oneshot;
 
-use super::{PASSWORD, eventually, is_signed_in, refused_with, sign_in, signed_in};
+use super::{PASSWORD, is_signed_in, refused_with, sign_in, signed_in};
 use crate::support::{
     TestApp, database,
     host::{Host, Reply},
-    spawn_app, spawn_app_on,
+    spawn_app, spawn_app_on, until, until_seen,
     visitor::Visitor,
 };
 
 async fn leave(visitor: &Visitor) -> (StatusCode, String) {
     let answer = visitor.post_form("/account/delete", &[("password", PASSWORD)]).await;
     (answer.status(), answer.text().await.unwrap())
+}
+
+/// Waits until no row has the address of the account, and no file is left.
+async fn nothing_is_left(app: &TestApp) {
+    let is_gone = async || {
+        columns_with(app, "mira@example.org").await.is_empty() && stored_files(app.data.path()).is_empty()
+    };
+    until_seen("nothing of the account to be left", is_gone, true).await;
 }
 
 async fn columns_with(app: &TestApp, text: &str) -> Vec<String> {
@@ -109,10 +117,7 @@ async fn a_running_import_is_cancelled_before_its_account_is_deleted() {
         "{page}"
     );
     assert!(!is_signed_in(&mira).await);
-    eventually("nothing is left of the account", async || {
-        columns_with(&app, "mira@example.org").await.is_empty() && stored_files(app.data.path()).is_empty()
-    })
-    .await;
+    nothing_is_left(&app).await;
     let left: Vec<String> = columns_with(&app, &user).await;
     assert!(left.iter().all(|column| column.starts_with("engine_")), "{left:?}");
     drop(busy);
@@ -129,10 +134,7 @@ async fn a_restart_finishes_the_deletion() {
     app.sql("UPDATE account SET deleting_at = 1").await;
     let data = app.stop().await;
     let app = spawn_app_on(data, |_| {}).await;
-    eventually("nothing is left", async || {
-        columns_with(&app, "mira@example.org").await.is_empty() && stored_files(app.data.path()).is_empty()
-    })
-    .await;
+    nothing_is_left(&app).await;
     app.stop().await;
 }
 
@@ -147,13 +149,13 @@ async fn an_upload_that_arrives_after_the_deletion_is_not_kept() {
         let mira = mira.clone();
         tokio::spawn(async move { mira.post_stream("late.csv", begin.chain(rest)).await.status() })
     };
-    eventually("the file arrives", async || !stored_files(app.data.path()).is_empty()).await;
+    until("the file arrives", || !stored_files(app.data.path()).is_empty()).await;
     let (_, page) = leave(&mira).await;
     assert!(page.contains("Your account is deleted"), "{page}");
     go_on.send(Bytes::from_static(b"3,4\n")).unwrap();
     let status = uploading.await.unwrap();
     assert!(status.is_client_error() || status.is_server_error(), "{status}");
-    eventually("the file is gone", async || stored_files(app.data.path()).is_empty()).await;
+    until("the file is gone", || stored_files(app.data.path()).is_empty()).await;
     assert_eq!(columns_with(&app, "late.csv").await, [""; 0]);
     app.stop().await;
 }

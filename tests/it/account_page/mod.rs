@@ -6,8 +6,6 @@ mod leave;
 mod sign_in_data;
 mod tokens;
 
-use std::time::{Duration, Instant};
-
 use reqwest::{Response, StatusCode, header};
 
 use crate::support::{TestApp, visitor::Visitor};
@@ -70,18 +68,6 @@ async fn follow(visitor: &Visitor, answer: Response) -> String {
         .map(str::to_owned)
         .reduce(|cookies, cookie| format!("{cookies}; {cookie}"));
     text(&with_flash, to).await
-}
-
-/// How long a condition may take to become true.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Waits until a condition holds that needs the server or its database; `what` describes it.
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !condition().await {
-        assert!(start.elapsed() < DEADLINE, "timed out waiting until {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn refused_with(status: StatusCode, page: &str, sentence: &str, expected: StatusCode) {

@@ -252,18 +252,7 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// Waits until `look` returns `expected`. On failure, prints its last value.
 pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T, expected: T) {
-    let start = Instant::now();
-    loop {
-        let seen = look();
-        if seen == expected {
-            return;
-        }
-        assert!(
-            start.elapsed() < DEADLINE,
-            "timed out waiting for {what}: expected {expected:?}, last seen {seen:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until_seen(what, async || look(), expected).await;
 }
 
 /// The same if one must ask for what is seen.
@@ -278,7 +267,7 @@ pub async fn until_seen<T: Debug + PartialEq>(what: &str, look: impl AsyncFn() -
             start.elapsed() < DEADLINE,
             "timed out waiting for {what}: expected {expected:?}, last seen {seen:?}"
         );
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -10,7 +10,6 @@ use runboard::{
         ids::{ImportId, UserId},
         time::UnixMillis,
     },
-    csv::Choices,
     files::{Address, Poster},
     inngest::{Run, RunStatus},
     store::{Store, deliveries::AttemptResult, imports::ImportRow, record::NewImport},
@@ -20,6 +19,7 @@ use serde_json::json;
 use sqlx::AnyPool;
 
 use super::receiver::Receiver;
+use crate::support::import_row::import_row;
 
 /// Webhooks whose steps the test takes.
 pub struct Steps {
@@ -69,26 +69,15 @@ impl Steps {
 
     /// The same while further runs are expected.
     pub async fn watched_import(&self, owner: UserId) -> ImportId {
-        let (id, at) = (ImportId::generate(), UnixMillis::now());
+        let at = UnixMillis::now();
         let row = ImportRow {
-            id,
-            owner,
             file_name: "orders.csv".to_owned(),
             has_chosen_name: true,
-            size_bytes: 1,
-            source_url: None,
-            failed_rows_of: None,
             receiving_at: at,
             received_at: at,
-            event_id: id.to_string().into(),
-            sent_at: None,
-            refused: None,
-            cancel_requested_at: None,
-            finished_at: None,
-            held_until: None,
-            choices: Choices::default(),
-            parent: None,
+            ..import_row(owner)
         };
+        let id = row.id;
         let lease = self.store.replica();
         let new = NewImport { watcher: lease.as_deref(), ..NewImport::new(&row) };
         self.store.create_import(new).await.unwrap();
