@@ -9,6 +9,7 @@ mod comments;
 mod grid;
 mod guesses;
 mod kind;
+mod log;
 mod names;
 mod prose;
 mod quoting;
@@ -187,9 +188,13 @@ fn find_table(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, Layout
     if said.is_some() && start.line >= top.line {
         notes.add_several(Note::SeparatorLine, 1, sample.start.line);
     }
-    let mut comments = if is_at_chosen_line { 0 } else { comments::count(sample, start)? };
     if is_at_chosen_line {
         note_lines_above(sample, top, start, &mut notes);
+    }
+    let mut comments = if is_at_chosen_line { 0 } else { comments::count(sample, start)? };
+    if let Some(found) = log::table(sample, start, comments.max(u64::from(is_at_chosen_line)), choices)? {
+        notes.append(&found.notes);
+        return Ok(Detected { notes, ..found });
     }
     let below = sample.judged(comments::behind(sample, start, comments));
     let (mut best, delimiter) = best(sample, below, choices)?;
@@ -226,6 +231,9 @@ fn best<'t>(
     choices: &Choices,
 ) -> Result<(Candidate<'t>, How), LayoutError> {
     let is_chosen = choices.delimiter.is_some();
+    if let Some(best) = guesses::in_unusual_quotes(front, choices) {
+        return Ok((best, How::Guess));
+    }
     if let Some((best, has_rival)) = candidates::usual(front, choices) {
         if !is_chosen && prose::is_prose(&best.grid) {
             return Err(LayoutError::NoTable);

@@ -9,7 +9,7 @@ use super::{
     quoting::quoting,
     table::Table,
 };
-use crate::csv::{Choices, Delimiter, Dialect};
+use crate::csv::{Choices, Delimiter, Dialect, Quote};
 
 /// The bytes of the front that are judged: such files are regular, or nothing is found.
 const MOST_BYTES: usize = 64 << 10;
@@ -43,6 +43,27 @@ pub(super) fn unusual<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candid
         }
     }
     best?.on_all_of(front, choices)
+}
+
+/// Fields in quotes of an unusual kind, separated by `^`, whatever is inside them: `~0100~^~Milk, whole~`. The quotes
+/// stay.
+pub(super) fn in_unusual_quotes<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candidate<'t>> {
+    let first = front.text.split(|byte| matches!(byte, b'\n' | b'\r')).next()?;
+    let quote = unusual_quote(&String::from_utf8_lossy(first))?;
+    let is_closed = memmem::find(first, format!("{quote}^").as_bytes()).is_some();
+    if !is_closed || choices.delimiter.is_some() || choices.quote.is_some_and(|quote| quote != Quote::None) {
+        return None;
+    }
+    let delimiter = "^".parse().ok()?;
+    let grid = Grid::new(Dialect { delimiter, quote: Quote::None, ..Dialect::plain() }, front);
+    let is_even = grid.width > 1 && grid.fit() >= 0.95;
+    let table = Table::find(&grid).filter(|_| is_even)?;
+    Some(Candidate { grid, table, score: 1.0 })
+}
+
+/// What may be a quote around fields, because the text begins with it.
+fn unusual_quote(text: &str) -> Option<char> {
+    text.chars().next().filter(|first| is_unusual(*first))
 }
 
 /// Whether the rows are even, and the header lacks one name and is in quotes, as R writes it.
@@ -126,9 +147,9 @@ fn delimiters(text: &[u8]) -> Vec<Delimiter> {
     // Several characters that stand together.
     let is_part = |c: char| is_unusual(c) || matches!(c, ',' | ';' | '\t' | '|' | ':' | '^' | '-' | '>');
     for run in first.split(|c: char| !is_part(c)) {
-        // Quotes of an unusual kind around fields are no part of the delimiter: `~1~^~2~`.
+        // Quotes of an unusual kind around fields are no part of the delimiter: `~1~^~2~`, `~1~^2`.
         let is_around_fields =
-            run.chars().next_back().is_some_and(|last| run.starts_with(last) && first.starts_with(last));
+            unusual_quote(&first).is_some_and(|quote| run.starts_with(quote) || run.ends_with(quote));
         if run.chars().count() > 1 && run.len() <= Delimiter::LONGEST && !is_around_fields {
             push(run);
         }

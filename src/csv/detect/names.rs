@@ -3,7 +3,7 @@
 use super::{
     grid::{Grid, ratio},
     scan::Row,
-    table::Table,
+    table::{Table, is_import_id},
 };
 use crate::csv::{Note, Notes, left_out::without_marks};
 
@@ -128,9 +128,10 @@ fn joined(grid: &Grid<'_>, table: &Table) -> Vec<String> {
             }
         }
     }
+    let is_part = |part: &str| !part.is_empty() && !is_import_id(part);
     let column = |column: usize| {
         let parts: Vec<&str> =
-            cells.iter().map(|row| row[column].as_str()).filter(|part| !part.is_empty()).collect();
+            cells.iter().map(|row| row[column].as_str()).filter(|part| is_part(part)).collect();
         parts.join(" ")
     };
     (0..width).map(column).collect()

@@ -116,6 +116,10 @@ impl Table {
         }
         let tops = grid.top_rows();
         let cells: Vec<Vec<String>> = rows[..tops].iter().map(|row| grid.cells(row)).collect();
+        let ids = |at: usize| rows[at].width == grid.width && cells[at].iter().all(|cell| is_import_id(cell));
+        if let Some(ids) = (1..MOST_HEADER_ROWS.min(tops)).find(|&at| ids(at)) {
+            return Some(Self { top: 0, header_rows: ids + 1, is_named: true });
+        }
         let mut likeness: Vec<Likeness> = cells.iter().map(|cells| columns.likeness(cells)).collect();
         if is_sequence(&cells[0], cells.get(1), &columns) {
             likeness[0] = likeness[0].as_names();
@@ -221,6 +225,11 @@ fn fills_gaps(grid: &Grid<'_>, cells: &[Vec<String>], at: usize) -> bool {
         cells[above].iter().zip(here).filter(|(above, here)| is_empty(above) && !is_empty(here)).count();
     let has_digits = here.iter().any(|cell| cell.bytes().any(|byte| byte.is_ascii_digit()));
     here.first().is_some_and(is_empty) && filled >= 2 && !has_digits
+}
+
+/// Whether a cell is an id that Qualtrics writes below the names of each column.
+pub(super) fn is_import_id(cell: &str) -> bool {
+    cell.starts_with(r#"{"ImportId":"#)
 }
 
 /// The most rows of a header.

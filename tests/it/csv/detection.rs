@@ -148,6 +148,72 @@ fn the_header_is_where_names_stand_above_the_rows() {
 }
 
 #[test]
+fn a_log_is_read_with_the_columns_that_its_comment_names() {
+    let iis = "#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n#Date: 2024-01-01 00:00:00\n\
+         #Fields: date time cs-method cs(User-Agent) sc-status\n\
+         2024-01-01 00:00:01 GET Mozilla/5.0+(X11) 200\n2024-01-01 00:00:02 GET - 404\n";
+    // The names are separated by spaces, the rows by tabs.
+    let cdn = "#Version: 1.0\n#Fields: date time c-ip sc-bytes x-edge\n\
+         2024-01-01\t00:00:01\t10.1.1.1\t512\tFRA2\n2024-01-01\t00:00:02\t10.1.1.2\t83\tFRA 2\n";
+    let zeek = "#separator \\x09\n#path\tconn\n#fields\tts\tuid\tid.orig_h\tproto\tduration\n#types\ttime\tstring\taddr\tenum\tinterval\n\
+         1704067201.5\tCx1\t10.0.0.1\ttcp\t0.25\n1704067202.5\tCx2\t10.0.0.2\tudp\t-\n";
+    for (file, delimiter, at, comments, last) in
+        [(iis, " ", 4, 3, "sc-status"), (cdn, "\t", 2, 1, "x-edge"), (zeek, "\t", 3, 3, "duration")]
+    {
+        let (layout, reading) = read(file);
+        assert_eq!((layout.header.len(), layout.header[4].as_str()), (5, last));
+        assert_eq!(reading.delimiter.value.as_str(), delimiter);
+        assert_eq!(
+            (line(&reading), reading.header.how, reading.header_rows.value),
+            (at, How::Certain, 1),
+            "{file:?}"
+        );
+        assert_eq!(reading.notes.of(Note::CommentLines).map(|noted| noted.count), Some(comments));
+        assert_eq!(layout.start.line, comments + 2);
+        // The same line chosen, as when the file is read like the last one.
+        let chosen = read_with(file, &[("header", &at.to_string())]).unwrap();
+        assert_eq!((chosen.0.header, chosen.0.start), (layout.header, layout.start), "{file:?}");
+        let (layout, _) = read_with(file, &[("header", "none")]).unwrap();
+        assert_eq!(layout.header[4], "column 5");
+    }
+    for (file, names) in [
+        // A comment that names other columns names none.
+        ("#Fields: a b\nx,1,5\ny,2,6\n", ["column 1", "column 2", "column 3"]),
+        ("#Fields: id, name, n\n1,Ann,5\n2,Bo,6\n", ["id", "name", "n"]),
+        ("#Fields: see docs here\nid,name,n\n1,Ann,5\n2,Bo,6\n", ["id", "name", "n"]),
+    ] {
+        assert_eq!(read(file).0.header, names, "{file}");
+    }
+}
+
+#[test]
+fn the_ids_below_the_names_of_a_survey_are_no_record() {
+    let ids = r#""{""ImportId"":""startDate"",""timeZone"":""UTC""}","{""ImportId"":""QID1""}""#;
+    let rows = "2024-01-01 10:00:00,3\n2024-01-02 11:00:00,5\n";
+    let (layout, reading) =
+        read(&format!("StartDate,Q1\nStart Date,\"How are you,\ntoday?\"\n{ids}\n{rows}"));
+    assert_eq!((line(&reading), reading.header_rows.value), (1, 3));
+    assert_eq!(layout.header, ["StartDate Start Date", "Q1 How are you,\ntoday?"]);
+    assert_eq!(layout.start.line, 5);
+    let (layout, reading) = read(&format!("StartDate,Q1\n{ids}\n{rows}"));
+    assert_eq!((line(&reading), reading.header_rows.value), (1, 2));
+    assert_eq!(layout.header, ["StartDate", "Q1"]);
+}
+
+#[test]
+fn unusual_quotes_are_no_part_of_the_separator() {
+    for file in [
+        "~0100~^~Dairy and Egg, Products~\n~0200~^~Spices, and Herbs~\n~0300~^~Baby, Foods~\n",
+        "~01001~^~203~^0.85^16^~~\n~01001~^~204~^81.11^580^~~\n~01002~^~203~^0.28^3^~A~\n",
+    ] {
+        let (layout, reading) = read(file);
+        assert_eq!((reading.delimiter.value.as_str(), reading.delimiter.how), ("^", How::Guess), "{file}");
+        assert_eq!(reading.header.value, HeaderAt::None);
+        assert_eq!(layout.header.len(), file.lines().next().unwrap().matches('^').count() + 1);
+    }
+}
+
+#[test]
 fn names_are_cleaned_completed_and_joined() {
     for (file, header, left_out_at_end) in [
         ("\u{200b}a,\u{a0} b\u{a0} ,c\u{feff}\n1,2,3\n", vec!["a", "b", "c"], 0),
