@@ -42,7 +42,7 @@ pub use self::{
 
 /// A call costs about 0.2 s on Inngest, so a step must be large enough to be worth it, and small enough that a crash or
 /// a retry repeats little.
-pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
+pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=512 << 20;
 
 /// A run of a second function may appear after the first has ended.
 pub const LATE_RUNS: Duration = Duration::from_secs(10);

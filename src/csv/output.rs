@@ -80,14 +80,8 @@ impl Output {
         self.bytes() >= FULL
     }
 
-    /// Appends the output of the records that follow, and leaves its buffers empty.
-    pub fn follow_with(&mut self, following: &mut Self) {
-        let append = |to: &mut Vec<u8>, from: &mut Vec<u8>| {
-            if to.is_empty() { mem::swap(to, from) } else { to.append(from) }
-        };
-        append(&mut self.processed, &mut following.processed);
-        append(&mut self.failed, &mut following.failed);
-        append(&mut self.raw, &mut following.raw);
+    /// Counts the records of `following`, whose bytes were written out.
+    pub fn count(&mut self, following: &mut Self) {
         self.counts = self.counts.plus(following.counts);
         self.reasons.append(mem::take(&mut following.reasons));
         self.notes.append(&following.notes);

@@ -90,6 +90,12 @@ impl Encoding {
         self == Self::UTF_8
     }
 
+    /// Whether every byte is a character by itself.
+    #[must_use]
+    pub fn is_single_byte(self) -> bool {
+        self.0.is_single_byte()
+    }
+
     /// UTF-8 or UTF-16.
     #[must_use]
     pub fn is_unicode(self) -> bool {

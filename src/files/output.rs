@@ -19,7 +19,7 @@ use crate::base::ids::RunId;
 
 /// How many bytes are written before another thread stores them durably. Without it, all of them would be stored after
 /// the last one was written, while every core waits.
-const SYNCED_AT_ONCE: u64 = 32 << 20;
+const SYNCED_AT_ONCE: u64 = 8 << 20;
 
 /// An output that is being written. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]

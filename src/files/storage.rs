@@ -141,15 +141,16 @@ impl Storage {
         }
     }
 
-    /// Fails with a full disk if less than [`RESERVE`](super::RESERVE) is free where the files are. Blocks.
-    pub fn ensure_room(&self) -> io::Result<()> {
+    /// Fails with a full disk if `bytes` more would leave less than [`RESERVE`](super::RESERVE) free where the files
+    /// are. Blocks.
+    pub fn ensure_room(&self, bytes: u64) -> io::Result<()> {
         match &self.place {
-            Place::Local(local) => local.ensure_room(0),
+            Place::Local(local) => local.ensure_room(bytes),
             Place::Objects(_) => Ok(()),
         }
     }
 
-    /// As [`ensure_room`](Self::ensure_room), for `bytes` more, without blocking.
+    /// As [`ensure_room`](Self::ensure_room), without blocking.
     pub(super) async fn ensure_room_for(&self, bytes: u64) -> io::Result<()> {
         let Place::Local(local) = &self.place else { return Ok(()) };
         let local = local.clone();

@@ -1,22 +1,25 @@
 //! The step that decodes a file that is not UTF-8: copies it to storage as UTF-8, where records can be found from
 //! any offset, and where every later step and attempt reads the same bytes.
 
-use std::io;
+use std::{io, ops::ControlFlow, sync::Arc};
 
-use super::{Processor, chain, failure::FailureReason, plan::open};
+use super::{
+    Processor, chain,
+    copy::NewCopy,
+    failure::FailureReason,
+    in_order::{BLOCK, BlockSource, Taker, helpers, in_order},
+    plan::open,
+};
 use crate::{
     base::{
         ids::{EventId, RunId},
         time::UnixMillis,
     },
     csv::{AboutFile, Encoding, Part, ToUtf8},
-    files::{Incoming, Key, StoredFile},
+    files::{Key, OutputFile, Storage, StoredFile},
     progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
-
-/// How many bytes are decoded at once.
-const BLOCK: u64 = 1 << 20;
 
 /// The encoding of a stored file.
 #[derive(Clone, Copy, Debug)]
@@ -48,102 +51,211 @@ impl Processor {
         encoding: FileEncoding,
         position: u32,
     ) -> Result<Step, FailureReason> {
+        let started_at = UnixMillis::now();
         let progress = self.progress.of(run);
-        self.copy(run, chain::DECODE, position, self.decoded((run, event), source, encoding, &progress)).await
+        let _at_work = progress.begin();
+        let decoded = self.decoded((run, event), source, encoding, &progress).await;
+        progress.set_receiving(None);
+        let (file, _reservation, encoding) = decoded?;
+        let about = AboutFile { encoding: Some(encoding), ..AboutFile::default() };
+        let (bytes, key) = (file.finished(), file.keep());
+        self.commit_copy(run, chain::DECODE, position, NewCopy { key, bytes, about, started_at }).await
     }
 
-    /// Leaves no file if it is dropped before its end.
     async fn decoded(
         &self,
-        of: (&RunId, &EventId),
+        (run, event): (&RunId, &EventId),
         source: &Key,
         FileEncoding { named, found }: FileEncoding,
-        progress: &RunProgress,
-    ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
+        progress: &Arc<RunProgress>,
+    ) -> Result<(OutputFile, Option<Reservation>, Part<Encoding>), FailureReason> {
         let named = named.map(Part::certain);
         for encoding in named.into_iter().chain([found]) {
-            let is_last_choice = named != Some(encoding);
+            let task = Task {
+                storage: self.storage.clone(),
+                progress: Arc::clone(progress),
+                run: run.clone(),
+                source: source.clone(),
+                encoding: encoding.value,
+                can_escape: named != Some(encoding),
+                idle: self.work.idle(),
+            };
+            let reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
             if let Some((file, reservation)) =
-                self.decoded_as(of, source, (encoding.value, is_last_choice), progress).await?
+                tokio::task::spawn_blocking(move || task.run(reservation)).await??
             {
-                let about = AboutFile { encoding: Some(encoding), ..AboutFile::default() };
-                return Ok((file, reservation, about));
+                return Ok((file, reservation, encoding));
             }
         }
         Err(FailureReason::FileGone)
     }
+}
 
-    /// Decodes `source` within the user's quota. Bytes that `encoding` cannot decode are escaped if they are
-    /// `allowed`; otherwise the result is None.
-    async fn decoded_as(
+/// A file to decode.
+struct Task {
+    storage: Storage,
+    progress: Arc<RunProgress>,
+    run: RunId,
+    source: Key,
+    encoding: Encoding,
+    /// Bytes that cannot be decoded are escaped.
+    can_escape: bool,
+    /// How many workers have nothing to do.
+    idle: usize,
+}
+
+impl Task {
+    /// Decodes the file within the user's quota. None if bytes cannot be decoded and must not be escaped. Blocks. Leaves
+    /// no file unless the result is kept.
+    fn run(
         &self,
-        (run, event): (&RunId, &EventId),
-        source: &Key,
-        (encoding, allowed): (Encoding, bool),
-        progress: &RunProgress,
-    ) -> Result<Option<(Incoming, Option<Reservation>)>, FailureReason> {
-        let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
-        let (storage, key) = (self.storage.clone(), source.clone());
-        let mut decoding = tokio::task::spawn_blocking(move || {
-            Ok::<_, FailureReason>(Decoding::begin(open(&storage, &key)?, encoding))
-        })
-        .await??;
-        let mut file = self.storage.receive(Key::output(run), decoding.size).await?;
-        let since = UnixMillis::now();
-        // One is written while the other is filled.
-        let (mut text, mut spare) = (Vec::new(), Vec::new());
-        while !decoding.is_over || !text.is_empty() {
-            let (bytes, total) = (decoding.read, Some(decoding.size));
-            progress.set_receiving(Some(Receiving { copying: Copying::Decoding, bytes, total, since }));
-            // Another core decodes the next block while this one is written.
-            let next =
-                tokio::task::spawn_blocking(move || decoding.next(&mut spare).map(|()| (decoding, spare)));
-            let write = async {
-                if let Some(reservation) = &mut reservation {
-                    reservation.take(text.len() as u64).map_err(FailureReason::OverQuota)?;
-                }
-                Ok::<_, FailureReason>(file.write(&text).await?)
-            };
-            let (next, ()) = tokio::try_join!(async { Ok(next.await?) }, write)?;
-            spare = text;
-            (decoding, text) = next?;
-            if !allowed && decoding.decoder.has_escaped() {
-                return Ok(None);
-            }
+        reservation: Option<Reservation>,
+    ) -> Result<Option<(OutputFile, Option<Reservation>)>, FailureReason> {
+        let bytes = BytesToDecode::begin(open(&self.storage, &self.source)?, self.encoding);
+        let total = bytes.file.length();
+        // For this file, and the outputs of the run.
+        self.storage.ensure_room(total.saturating_mul(2))?;
+        let text = Text {
+            task: self,
+            total,
+            read: 0,
+            written: 0,
+            since: UnixMillis::now(),
+            file: self.storage.create_output(&self.run)?,
+            reservation,
+            end: None,
+        };
+        let encoding = self.encoding;
+        let text =
+            in_order(helpers(self.idle), bytes, |block: &mut EncodedBlock| block.decode(encoding), text);
+        match text.end {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) | None => return Ok(None),
+            Some(Err(failure)) => return Err(failure),
         }
-        Ok(Some((file, reservation)))
+        let mut file = text.file;
+        file.finish_here();
+        file.finish()?;
+        Ok(Some((file, text.reservation)))
     }
 }
 
 /// A file that is being decoded.
-struct Decoding {
+struct BytesToDecode {
     file: StoredFile,
-    size: u64,
-    /// Bytes of it.
-    read: u64,
-    decoder: ToUtf8,
-    bytes: Vec<u8>,
-    /// The whole file was read.
+    /// Of an encoding whose characters may lie in two blocks, which are decoded one after the other.
+    decoder: Option<ToUtf8>,
+    /// All blocks were read.
     is_over: bool,
 }
 
-impl Decoding {
+/// A part of the file.
+#[derive(Default)]
+struct EncodedBlock {
+    bytes: Vec<u8>,
+    is_last: bool,
+    text: Vec<u8>,
+    is_decoded: bool,
+    /// Some bytes of it or before it could not be decoded.
+    has_escaped: bool,
+    failure: Option<io::Error>,
+}
+
+impl BytesToDecode {
     fn begin(file: StoredFile, encoding: Encoding) -> Self {
-        let (size, decoder) = (file.length(), ToUtf8::new(encoding));
-        Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false }
+        let decoder = (!encoding.is_single_byte()).then(|| ToUtf8::new(encoding));
+        Self { file, decoder, is_over: false }
+    }
+}
+
+impl BlockSource for BytesToDecode {
+    type Block = EncodedBlock;
+
+    fn next(&mut self, block: &mut EncodedBlock) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let EncodedBlock { bytes, text, .. } = block;
+        bytes.clear();
+        text.clear();
+        let read = self.file.append_to(bytes, BLOCK as u64);
+        (block.is_last, block.failure) = match read {
+            Ok(read) => (read == 0, None),
+            Err(error) => (true, Some(error)),
+        };
+        self.is_over = block.is_last;
+        block.is_decoded = self.decoder.is_some();
+        if let Some(decoder) = &mut self.decoder {
+            decoder.decode(&block.bytes, block.is_last, &mut block.text);
+            block.has_escaped = decoder.has_escaped();
+        }
+        true
+    }
+}
+
+impl EncodedBlock {
+    /// Decodes it, in an encoding in which every byte is a character.
+    fn decode(&mut self, encoding: Encoding) {
+        if !self.is_decoded {
+            let mut decoder = ToUtf8::new(encoding);
+            decoder.decode(&self.bytes, true, &mut self.text);
+            self.has_escaped = decoder.has_escaped();
+        }
+    }
+}
+
+/// The text that is written.
+struct Text<'t> {
+    task: &'t Task,
+    /// Bytes of the file.
+    total: u64,
+    /// Bytes of it whose text is written.
+    read: u64,
+    written: u64,
+    since: UnixMillis,
+    file: OutputFile,
+    reservation: Option<Reservation>,
+    /// Whether all is written, or bytes could not be decoded.
+    end: Option<Result<bool, FailureReason>>,
+}
+
+impl Taker<BytesToDecode> for Text<'_> {
+    fn take(&mut self, block: &mut EncodedBlock) -> ControlFlow<()> {
+        self.end = match self.write(block) {
+            Ok(true) if !block.is_last => return ControlFlow::Continue(()),
+            end => Some(end),
+        };
+        ControlFlow::Break(())
     }
 
-    /// Decodes the next block into `text`. It is empty after the one in which the file is over. Blocks.
-    fn next(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
-        text.clear();
-        if self.is_over {
-            return Ok(());
+    fn go_on(&mut self, _: &mut BytesToDecode, _: bool) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Text<'_> {
+    /// Returns false if bytes could not be decoded that must be.
+    fn write(&mut self, block: &mut EncodedBlock) -> Result<bool, FailureReason> {
+        if let Some(failure) = block.failure.take() {
+            return Err(failure.into());
         }
-        self.bytes.clear();
-        self.file.append_to(&mut self.bytes, BLOCK)?;
-        self.is_over = self.bytes.is_empty();
-        self.read = self.read.saturating_add(self.bytes.len() as u64);
-        self.decoder.decode(&self.bytes, self.is_over, text);
-        Ok(())
+        if self.task.progress.is_stopped() {
+            return Err(FailureReason::Stopped);
+        }
+        if block.has_escaped && !self.task.can_escape {
+            return Ok(false);
+        }
+        let length = block.text.len() as u64;
+        if let Some(reservation) = &mut self.reservation {
+            reservation.take(length).map_err(FailureReason::OverQuota)?;
+        }
+        // The outputs of the run will be as long.
+        self.written += length;
+        self.task.storage.ensure_room(self.written)?;
+        self.file.write(&block.text)?;
+        self.read += block.bytes.len() as u64;
+        let (bytes, total, since) = (self.read, Some(self.total), self.since);
+        self.task.progress.set_receiving(Some(Receiving { copying: Copying::Decoding, bytes, total, since }));
+        Ok(true)
     }
 }

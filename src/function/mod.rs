@@ -21,6 +21,7 @@ mod decode;
 mod failed_rows;
 mod failure;
 mod fetch;
+mod in_order;
 mod large_memory;
 mod orphaned_runs;
 mod plan;

@@ -267,7 +267,7 @@ mod tests {
     fn a_step_is_a_second_of_work_within_its_bounds() {
         assert_eq!(step_size(100 * MIB, GIB, &STEP_BYTES), 100 * MIB);
         assert_eq!(step_size(MIB, GIB, &STEP_BYTES), 16 * MIB);
-        assert_eq!(step_size(GIB, GIB, &STEP_BYTES), 256 * MIB);
+        assert_eq!(step_size(GIB, GIB, &STEP_BYTES), 512 * MIB);
     }
 
     #[test]

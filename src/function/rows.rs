@@ -7,18 +7,24 @@ mod reader;
 
 use std::{
     io::{Seek, SeekFrom},
-    num::NonZero,
+    mem,
+    ops::ControlFlow,
     sync::Arc,
-    thread,
 };
 
 use self::{
-    ahead::{BlockResult, Blocks, Closing},
+    ahead::{BlockRecords, FileBlock},
     front::UnreadPart,
     parts::{PartHeaders, Parts},
     reader::Reader,
 };
-use super::{Slot, Slots, failure::FailureReason, plan::open, step_slot::StepSlot};
+use super::{
+    Slot, Slots,
+    failure::FailureReason,
+    in_order::{BLOCK, Taker, helpers, in_order},
+    plan::open,
+    step_slot::StepSlot,
+};
 use crate::{
     base::ids::RunId,
     csv::{Counts, Cursor, Notes, Output, Pass, Past, Reasons, Stretches},
@@ -28,18 +34,12 @@ use crate::{
     store::{quota::Reservation, steps::StepFiles},
 };
 
-/// How many bytes are read at once. Progress is reported, and a request to stop noticed, after each block.
-const BLOCK: usize = 1 << 20;
-
 /// How much of a record a step may have in memory without large memory. A longer record takes up to four times its
 /// bytes.
 const LONG: usize = 4 * BLOCK;
 
 /// The most bytes that are reserved for a long record, whatever the limit of records is.
 const MOST_RESERVED: usize = 64 << 20;
-
-/// The most threads that help a step: each has a block of the file and its outputs in memory.
-const MOST_HELPERS: usize = 4;
 
 /// A step of rows to do.
 pub(super) struct Task {
@@ -87,36 +87,28 @@ impl Task {
         let stop = self.start.byte.saturating_add(plan.step_bytes_at(self.start.byte, self.position));
         let mut file = open(&self.storage, &Key::from_stored(plan.source.clone()))?;
         file.seek(SeekFrom::Start(self.start.byte))?;
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let helpers = self.idle.min(cores - 1).min(MOST_HELPERS);
-        let front = UnreadPart::new(file, plan.size - self.start.byte);
-        let blocks = Blocks::new(plan, stop, front, helpers);
+        let helpers = helpers(self.idle);
+        let front = UnreadPart::new(plan, stop, file, self.start.byte);
         self.progress.begin_reading(self.before, self.start.byte);
         let pass = Pass::resume(&plan.layout, self.start, self.past, plan.max_record_bytes);
-        let mut step = StepReader {
+        let step = StepReader {
             task: self,
             stop,
-            blocks: &blocks,
+            has_helpers: helpers > 0,
             reader: Reader::new(pass, plan.size),
             buffer: Vec::new(),
             eof: false,
-            needs_more: true,
             incomplete: 0,
+            was_cut_wrong: false,
             slot,
             memory: None,
             out: Output::default(),
             parts: Parts::new(&self.storage, &self.run, PartHeaders::due(plan, self.before)),
             done: Done::new(self.start, self.past, plan.size),
             reservation,
+            failure: None,
         };
-        thread::scope(|scope| {
-            let _closing = Closing(&blocks);
-            for _ in 0..helpers {
-                scope.spawn(|| blocks.work());
-            }
-            step.read_all()
-        })?;
-        step.finish()
+        in_order(helpers, front, |block: &mut FileBlock| block.read(plan, stop), step).finish()
     }
 }
 
@@ -124,15 +116,16 @@ impl Task {
 struct StepReader<'t> {
     task: &'t Task,
     stop: u64,
-    blocks: &'t Blocks<'t>,
+    has_helpers: bool,
     reader: Reader<'t>,
     /// The bytes behind the cursor that were taken from the file.
     buffer: Vec<u8>,
     /// They reach the end of the file.
     eof: bool,
-    needs_more: bool,
     /// How long the buffer was when it ended inside its first record; 0 if that was not seen.
     incomplete: usize,
+    /// The last block did not begin where the records before it end.
+    was_cut_wrong: bool,
     slot: &'t mut StepSlot,
     /// Large memory, from the first long record to the end of the step.
     memory: Option<Slot>,
@@ -140,41 +133,114 @@ struct StepReader<'t> {
     parts: Parts<'t>,
     done: Done,
     reservation: Option<Reservation>,
+    /// Why nothing was read from the start on.
+    failure: Option<FailureReason>,
+}
+
+impl Taker<UnreadPart<'_>> for StepReader<'_> {
+    fn take(&mut self, block: &mut FileBlock) -> ControlFlow<()> {
+        let read = self.read_block(block);
+        self.flow(read)
+    }
+
+    fn go_on(&mut self, front: &mut UnreadPart<'_>, are_others_out: bool) -> ControlFlow<()> {
+        if mem::take(&mut self.was_cut_wrong) {
+            front.forget_next();
+        }
+        let read = if are_others_out || front.has_next() { Ok(true) } else { self.read_from(front) };
+        self.flow(read)
+    }
 }
 
 impl StepReader<'_> {
-    /// Reads up to the end of the step, or until it cannot continue.
-    fn read_all(&mut self) -> Result<(), FailureReason> {
+    /// Ends the step where it is over, or cannot continue.
+    fn flow(&mut self, has_more: Result<bool, FailureReason>) -> ControlFlow<()> {
+        match has_more {
+            Ok(true) => return ControlFlow::Continue(()),
+            Ok(false) => {}
+            Err(failure) if self.done.end == self.task.start => self.failure = Some(failure),
+            Err(failure) => {
+                let (run, line) = (&self.task.run, self.done.end.line);
+                tracing::warn!(%run, line, ?failure, "a step ends early: {failure}");
+            }
+        }
+        ControlFlow::Break(())
+    }
+
+    /// Takes the records of a block, or reads them. Returns whether there are more.
+    fn read_block(&mut self, block: &mut FileBlock) -> Result<bool, FailureReason> {
+        if let Some(failure) = block.failure.take() {
+            return Err(failure);
+        }
+        self.check_stopped()?;
+        let cursor = self.reader.pass.cursor();
+        let is_next = self.buffer.is_empty()
+            && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
+            && (block.start.record > 0) == (cursor.record > 0)
+            && self.is_at_clean_boundary();
+        let is_nothing = self.reader.pass.past().is_nothing();
+        let records = block.records.as_mut().filter(|block| is_next && (is_nothing || block.records > 0));
+        self.was_cut_wrong = records.is_none();
+        let consumed = match records {
+            Some(records) => self.take_records(records)?,
+            None => 0,
+        };
+        if self.buffer.is_empty() {
+            self.incomplete = 0;
+        }
+        self.eof = block.eof;
+        let rest = &block.bytes[consumed..];
+        self.make_room(rest.len())?;
+        self.buffer.extend_from_slice(rest);
+        Ok(self.advance() && self.read_all_buffered()?)
+    }
+
+    /// Reads on until the front can give blocks.
+    fn read_from(&mut self, front: &mut UnreadPart<'_>) -> Result<bool, FailureReason> {
         loop {
-            match self.read_block() {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(failure) if self.done.end == self.task.start => return Err(failure),
-                Err(failure) => {
-                    let (run, line) = (&self.task.run, self.done.end.line);
-                    tracing::warn!(%run, line, ?failure, "a step ends early: {failure}");
-                    return Ok(());
-                }
+            // The front of a long record stays here, where its output is written in pieces.
+            let is_long = self.buffer.len() >= BLOCK;
+            if self.has_helpers && self.is_at_clean_boundary() && !is_long {
+                front.give_back(&mut self.buffer, self.reader.pass.cursor());
+                self.incomplete = 0;
+                return Ok(true);
+            }
+            // The blocks grow with the record, so that a long one is not scanned too often.
+            let most = self.longest().saturating_sub(self.buffer.len());
+            let length = (self.buffer.len() / 2).min(most).max(BLOCK);
+            self.make_room(length)?;
+            self.eof = front.read(length, &mut self.buffer)?;
+            if !self.read_all_buffered()? {
+                return Ok(false);
             }
         }
     }
 
-    /// Reads a block, and writes the results. Returns whether there are more.
-    fn read_block(&mut self) -> Result<bool, FailureReason> {
-        if self.task.progress.is_stopped() {
-            return Err(FailureReason::Stopped);
+    /// Reads the records in the buffer until it ends inside one, and writes the results. Returns whether there are more.
+    fn read_all_buffered(&mut self) -> Result<bool, FailureReason> {
+        if !self.eof && (self.buffer.is_empty() || self.is_much_the_same()) {
+            return Ok(true);
         }
-        let ahead = if self.needs_more { self.take_bytes()? } else { None };
-        let consumed = match ahead {
-            Some(ahead) => self.take_ahead(*ahead),
-            None if self.is_much_the_same() => {
-                // Bytes are added until it is not, so that each time around the loop adds bytes or takes records.
-                self.needs_more = true;
+        loop {
+            self.check_stopped()?;
+            let consumed = self.read_buffer()?;
+            let is_full = self.out.is_full();
+            write(&mut self.out, &mut self.parts, self.reservation.as_mut())?;
+            if !self.advance() {
+                return Ok(false);
+            }
+            if consumed == 0 || !(is_full || self.eof) {
                 return Ok(true);
             }
-            None => self.read_buffer()?,
-        };
-        write(&mut self.out, &mut self.parts, self.reservation.as_mut())?;
+        }
+    }
+
+    fn check_stopped(&self) -> Result<(), FailureReason> {
+        if self.task.progress.is_stopped() { Err(FailureReason::Stopped) } else { Ok(()) }
+    }
+
+    /// Publishes how far the step has come. Returns whether there are more records.
+    fn advance(&mut self) -> bool {
         self.reader.look_at_clock();
         let pass = &self.reader.pass;
         let byte = pass.cursor().byte;
@@ -187,10 +253,13 @@ impl StepReader<'_> {
             self.task.progress.set_stretches(stretches);
         }
         self.task.progress.advance(self.task.before.plus(self.done.counts), byte);
-        // A block that is taken before the bytes in front of it are read was read ahead in vain.
-        let most_left = if self.blocks.has_helpers() { 1 } else { BLOCK };
-        self.needs_more = consumed == 0 || self.buffer.len() < most_left;
-        Ok(!(self.eof && self.buffer.is_empty()) && (byte < self.stop || !pass.at_boundary()))
+        !(self.eof && self.buffer.is_empty()) && (byte < self.stop || !pass.at_boundary())
+    }
+
+    /// Whether another pass can go on from here.
+    fn is_at_clean_boundary(&self) -> bool {
+        let pass = &self.reader.pass;
+        pass.at_boundary() && pass.past().ends_with_record()
     }
 
     /// Reads the records in the buffer. Returns how many of its bytes they are.
@@ -241,56 +310,21 @@ impl StepReader<'_> {
         self.task.plan.max_record_bytes.saturating_add(2 * BLOCK)
     }
 
-    /// Appends the next bytes of the file to the buffer, or those behind the records that were read ahead.
-    fn take_bytes(&mut self) -> Result<Option<Box<BlockResult>>, FailureReason> {
-        if !self.blocks.has_helpers() {
-            // The blocks grow with the record, so that a long one is not scanned too often.
-            let most = self.longest().saturating_sub(self.buffer.len());
-            let length = (self.buffer.len() / 2).min(most).max(BLOCK);
-            self.make_room(length)?;
-            self.eof = self.blocks.read_more(length, &mut self.buffer)?;
-            return Ok(None);
-        }
-        let pass = &self.reader.pass;
-        let cursor = pass.cursor();
-        // The front of a long record stays here, where its output is written in pieces.
-        let is_long = self.buffer.len() >= BLOCK;
-        let can_read_ahead = pass.at_boundary() && pass.past().ends_with_record() && !is_long;
-        let boundary = can_read_ahead.then_some(cursor);
-        let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
-        if self.buffer.is_empty() {
-            self.incomplete = 0;
-        }
-        let is_next = self.buffer.is_empty()
-            && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
-            && (block.start.record > 0) == (cursor.record > 0)
-            && can_read_ahead;
-        let is_nothing = pass.past().is_nothing();
-        let ahead = ahead.filter(|ahead| is_next && (is_nothing || ahead.records > 0));
-        let read = ahead.as_ref().map_or(0, |ahead| ahead.consumed);
-        self.make_room(block.bytes.len() - read)?;
-        self.buffer.extend_from_slice(&block.bytes[read..]);
-        self.eof = block.eof;
-        self.blocks.give_back(block.bytes);
-        if ahead.is_none() {
-            self.blocks.stop_reading_ahead();
-        }
-        Ok(ahead)
-    }
-
-    /// Takes the records of a block. Returns how many of its bytes they are.
-    fn take_ahead(&mut self, ahead: BlockResult) -> usize {
-        let BlockResult { mut out, stretches, end, records, past, consumed } = ahead;
+    /// Writes the records of a block. Returns how many of its bytes they are.
+    fn take_records(&mut self, block: &mut BlockRecords) -> Result<usize, FailureReason> {
+        write(&mut block.out, &mut self.parts, self.reservation.as_mut())?;
+        self.out.count(&mut block.out);
         let plan = &self.task.plan;
-        let cursor = Cursor { record: self.reader.pass.cursor().record + records, ..end };
-        self.out.follow_with(&mut out);
-        self.blocks.give_back(out.processed);
-        let pass = Pass::resume(&plan.layout, cursor, past, plan.max_record_bytes);
-        self.reader.skip_to(pass, self.out.counts, &stretches);
-        consumed
+        let cursor = Cursor { record: self.reader.pass.cursor().record + block.records, ..block.end };
+        let pass = Pass::resume(&plan.layout, cursor, block.past, plan.max_record_bytes);
+        self.reader.skip_to(pass, self.out.counts, &block.stretches);
+        Ok(block.consumed)
     }
 
     fn finish(self) -> Result<Rows, FailureReason> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let Done { counts, reasons, notes, end, past, stretches } = self.done;
         let files = self.parts.finish()?;
         let reservation = self.reservation;

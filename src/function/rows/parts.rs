@@ -59,7 +59,7 @@ impl<'s> Parts<'s> {
     /// Writes the bytes in `out` and clears them. Fails if the disk would not keep the reserve that the
     /// database needs.
     pub(super) fn write(&mut self, out: &mut Output) -> io::Result<()> {
-        self.storage.ensure_room()?;
+        self.storage.ensure_room(0)?;
         let parts = [
             (&mut self.processed, &self.headers.processed[..], &mut out.processed),
             (&mut self.failed, &self.headers.failed[..], &mut out.failed),

@@ -138,7 +138,7 @@ async fn what_a_stopped_step_has_finished_is_refused_once_the_run_has_ended() {
     let progress = world.processor.progress.of(&run_id("r"));
     let body = call("r", &file, &memo, 0);
     let ending = async {
-        while progress.now().bytes == 0 {
+        while progress.now().counts.is_none_or(|counts| counts.processed == 0) {
             tokio::task::yield_now().await;
         }
         steps::close(&world.database, &run_id("r")).await;

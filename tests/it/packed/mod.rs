@@ -246,8 +246,8 @@ pub async fn held(
     (import, stored)
 }
 
-/// Starts a held import and waits until its file is being copied.
-pub async fn begun(visitor: &Visitor, data: &Path, import: &str) {
+/// Starts a held import and waits until its file is being copied to a folder.
+pub async fn begun(visitor: &Visitor, data: &Path, import: &str, folder: &str) {
     // The answer comes later, once the choices are remembered.
     let starting = async {
         let started = visitor.post_form(&format!("{import}/start"), &[]).await;
@@ -255,7 +255,7 @@ pub async fn begun(visitor: &Visitor, data: &Path, import: &str) {
         pending().await
     };
     tokio::select! {
-        () = until("a file that is copied", || files_in(data, "incoming") == 1) => {}
+        () = until("a file that is copied", || files_in(data, folder) == 1) => {}
         () = starting => {}
     }
 }
@@ -283,7 +283,7 @@ async fn a_kill_while_unpacking_loses_nothing() {
     let (import, stored) = held(&visitor, data.path(), &file, &[]).await;
     // The kill must come before the end, so until then there is much more to unpack.
     fs::write(&stored, endless()).unwrap();
-    begun(&visitor, data.path(), &import).await;
+    begun(&visitor, data.path(), &import, "incoming").await;
     server.kill();
     assert_eq!(files_in(data.path(), "runs"), 0, "killed while it was unpacked");
     fs::write(&stored, &file).unwrap();
@@ -300,7 +300,7 @@ async fn a_cancel_while_unpacking_stops_it_and_the_page_says_how_far_it_is() {
     let (import, stored) = held(&visitor, app.data.path(), &gzip(b"a,b\n1,2\n"), &[]).await;
     let packed = endless();
     fs::write(&stored, &packed).unwrap();
-    begun(&visitor, app.data.path(), &import).await;
+    begun(&visitor, app.data.path(), &import, "incoming").await;
     is_said(&visitor, &import, "MB unpacked").await;
     let answer = visitor.post_form(&format!("{import}/cancel"), &[]).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);

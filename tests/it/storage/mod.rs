@@ -187,7 +187,7 @@ async fn a_file_that_is_not_there_is_told_from_other_failures() {
         blocking(move || {
             assert_eq!(storage.file(&key).unwrap_err().kind(), ErrorKind::NotFound);
             storage.check().unwrap();
-            storage.ensure_room().unwrap();
+            storage.ensure_room(0).unwrap();
         })
         .await;
     })
