@@ -196,7 +196,8 @@ impl<'l> Quick<'l> {
         }
         // Every left out field is a delimiter more at the end.
         let (content, left_out) = content.split_at(content.len() - surplus);
-        if surplus > 0 && (has_quotes || left_out.iter().any(|byte| *byte != self.delimiter)) {
+        let is_left_out = || left_out.iter().all(|byte| *byte == self.delimiter);
+        if surplus > 0 && (has_quotes || content.is_empty() || !is_left_out()) {
             return false;
         }
         out.push_clean(content, self.delimiter, !has_quotes && !has_comma);

@@ -1,7 +1,7 @@
 //! Uploads in progress.
 
 use std::{
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,6 +15,7 @@ use ulid::Ulid;
 
 use super::{
     BinaryKind, Key, Storage,
+    early_sync::EarlySync,
     folder::sync_folder,
     key::INCOMING,
     local::LocalStorage,
@@ -62,6 +63,7 @@ enum IncomingSink {
 struct Arriving {
     path: PathBuf,
     file: BufWriter<File>,
+    sync: EarlySync,
 }
 
 /// A file that is sent on to a bucket.
@@ -155,7 +157,7 @@ impl Incoming {
         let before = self.size;
         self.size += bytes.len() as u64;
         match &mut self.sink {
-            IncomingSink::Local(arriving) => arriving.file.write_all(bytes).await?,
+            IncomingSink::Local(arriving) => arriving.write(bytes, self.size).await?,
             IncomingSink::Object(departing) => departing.write(bytes, before, &self.head).await?,
         }
         if self.size / ASK_EVERY > before / ASK_EVERY {
@@ -256,12 +258,24 @@ impl Arriving {
     async fn create(local: &LocalStorage) -> io::Result<Self> {
         let path = local.root().join(INCOMING).join(Ulid::new().to_string());
         let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
-        Ok(Self { path, file })
+        Ok(Self { path, file, sync: EarlySync::default() })
+    }
+
+    /// After it the file has `length` bytes.
+    async fn write(&mut self, bytes: &[u8], length: u64) -> io::Result<()> {
+        self.file.write_all(bytes).await?;
+        if self.sync.is_due(length) {
+            let file = self.file.get_ref().try_clone().await?.into_std().await;
+            self.sync.begin(file, length)?;
+        }
+        Ok(())
     }
 
     /// Moves the file to its place, so that it survives a power failure there.
     async fn store(&mut self, place: PathBuf) -> io::Result<()> {
         self.file.flush().await?;
+        let mut sync = mem::take(&mut self.sync);
+        spawn_blocking(move || sync.wait()).await.map_err(io::Error::other)??;
         self.file.get_ref().sync_all().await?;
         tokio::fs::rename(&self.path, &place).await?;
         spawn_blocking(move || sync_folder(Path::new(&place))).await.map_err(io::Error::other)?

@@ -3,6 +3,7 @@
 mod address;
 mod connect;
 mod disposition;
+mod early_sync;
 mod fetch;
 mod file_name;
 mod folder;

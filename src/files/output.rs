@@ -3,23 +3,18 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    panic::resume_unwind,
     path::PathBuf,
     sync::Arc,
-    thread::{self, JoinHandle},
 };
 
 use super::{
     Key, Storage,
+    early_sync::EarlySync,
     folder::sync_folder,
     objects::{ObjectStorage, ObjectWriter},
     storage::Place,
 };
 use crate::base::ids::RunId;
-
-/// How many bytes are written before another thread stores them durably. Without it, all of them would be stored after
-/// the last one was written, while every core waits.
-const SYNCED_AT_ONCE: u64 = 8 << 20;
 
 /// An output that is being written. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
@@ -42,9 +37,7 @@ enum OutputSink {
 struct LocalOutput {
     path: PathBuf,
     file: File,
-    syncing: Option<JoinHandle<io::Result<()>>>,
-    /// How many bytes were written when that began.
-    synced: u64,
+    sync: EarlySync,
 }
 
 impl Storage {
@@ -61,7 +54,7 @@ impl OutputFile {
             Place::Local(local) => {
                 let path = local.path(&key);
                 File::create_new(&path)
-                    .map(|file| OutputSink::Local(LocalOutput { path, file, syncing: None, synced: 0 }))
+                    .map(|file| OutputSink::Local(LocalOutput { path, file, sync: EarlySync::default() }))
             }
             Place::Objects(objects) => {
                 Ok(OutputSink::Object(Arc::clone(objects), Box::new(objects.write(&key))))
@@ -125,28 +118,15 @@ impl LocalOutput {
     /// After it the file has `length` bytes.
     fn write(&mut self, bytes: &[u8], length: u64) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        if length - self.synced >= SYNCED_AT_ONCE && self.syncing.as_ref().is_none_or(JoinHandle::is_finished)
-        {
-            self.wait_for_sync()?;
-            let file = self.file.try_clone()?;
-            self.syncing = Some(thread::Builder::new().spawn(move || file.sync_data())?);
-            self.synced = length;
+        if self.sync.is_due(length) {
+            self.sync.begin(self.file.try_clone()?, length)?;
         }
         Ok(())
     }
 
-    /// The system reports a failed write to only one of those who ask.
-    fn wait_for_sync(&mut self) -> io::Result<()> {
-        match self.syncing.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => resume_unwind(panic),
-        }
-    }
-
     fn finish(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;
-        self.wait_for_sync()?;
+        self.sync.wait()?;
         self.file.sync_data()?;
         sync_folder(&self.path)
     }
