@@ -38,7 +38,8 @@ impl<'p> UnreadPart<'p> {
         !is_at_end && self.next.is_some_and(|next| next.byte < self.stop)
     }
 
-    /// Appends the next bytes, `length` at most behind those that were read already. Returns whether they reach the end of the file.
+    /// Appends the bytes behind the last block, and `length` further ones at most. Returns whether they reach the end of
+    /// the file.
     pub(super) fn read(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<bool, FailureReason> {
         buffer.append(&mut self.carry);
         self.next = None;
