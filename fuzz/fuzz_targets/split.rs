@@ -78,6 +78,7 @@ fn any_layout(options: &mut Options<'_>) -> Layout {
         left_out_at_end: options.below(3).into(),
         repairs: flag(0),
         reader_3: true,
+        reader_4: true,
         cut: Vec::new(),
     }
 }

@@ -372,6 +372,7 @@ fn layout(
             left_out_at_end,
             repairs: true,
             reader_3: true,
+            reader_4: true,
             cut: Vec::new(),
         },
         header: if table.header_rows == 0 { HeaderAt::None } else { HeaderAt::at(top.line) },

@@ -43,6 +43,9 @@ pub struct Layout {
     /// that fails is no repeated header. False in the plan of an earlier version.
     #[serde(default)]
     pub reader_3: bool,
+    /// The rules of the fourth version: a quote that closes nowhere swallows no records, however far behind it they are.
+    #[serde(default)]
+    pub reader_4: bool,
     /// Records that leave a quote open, in order. In a file of failed records the lines that told where they end are
     /// missing, and the quote could lead into the next record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -136,6 +139,7 @@ impl Layout {
             left_out_at_end: 0,
             repairs: false,
             reader_3: true,
+            reader_4: true,
             cut: Vec::new(),
         })
     }

@@ -5,7 +5,7 @@
 //! is not, most lines behind it may be; the closing quote may be another field's opening one; and quotes that lead
 //! from line to line through more fields than the table has columns are no pairs.
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr2_iter};
 
 use super::{
     Layout,
@@ -83,7 +83,10 @@ pub(super) fn decide(
             || !fits
                 && (is_chain
                     || closes_where_another_opens
-                    || are_records(splitter, layout, &window[length..end]));
+                    || are_records(splitter, layout, &window[length..end])
+                    || layout.reader_4
+                        && !is_closed
+                        && are_records(splitter, layout, last_lines(&window[length..end])));
         if !is_torn {
             continue;
         }
@@ -147,6 +150,16 @@ fn are_records(splitter: &mut Splitter, layout: &Layout, lines: &[u8]) -> bool {
         rest = &rest[end + line_end(&rest[end..])..];
     }
     records > 1 && records * 2 > all
+}
+
+/// The last lines of what a quote that closes nowhere would swallow. A text that was cut at the end of a file has none
+/// that are records.
+fn last_lines(lines: &[u8]) -> &[u8] {
+    let last = &lines[lines.len().saturating_sub(MOST_BYTES)..];
+    // Two for each CRLF.
+    let ends: Vec<usize> = memchr2_iter(b'\r', b'\n', last).collect();
+    let before = ends.len().saturating_sub(2 * MOST_LINES + 1);
+    ends.get(before).map_or(&[], |end| &last[end + 1..])
 }
 
 /// The most closed fields of a record that are examined.

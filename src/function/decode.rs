@@ -105,7 +105,13 @@ struct Task {
 }
 
 impl Task {
-    /// Decodes the file within the user's quota. None if bytes cannot be decoded and must not be escaped. Blocks. Leaves
+    /// Nearly all bytes are some character of UTF-16, but separators and line ends are ASCII.
+    fn is_implausible(&self, first: &EncodedBlock) -> bool {
+        let is_utf16 = self.encoding.is_unicode() && !self.encoding.is_utf8();
+        is_utf16 && !first.text.iter().any(u8::is_ascii)
+    }
+
+    /// Decodes the file within the user's quota. None if the encoding is not its own and there is another one. Blocks. Leaves
     /// no file unless the result is kept.
     fn run(
         &self,
@@ -242,7 +248,8 @@ impl Text<'_> {
         if self.task.progress.is_stopped() {
             return Err(FailureReason::Stopped);
         }
-        if block.has_escaped && !self.task.can_escape {
+        let is_wrong = block.has_escaped || self.read == 0 && self.task.is_implausible(block);
+        if is_wrong && !self.task.can_escape {
             return Ok(false);
         }
         let length = block.text.len() as u64;

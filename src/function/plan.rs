@@ -23,10 +23,10 @@ use crate::{
 
 /// The version of the reader that a plan was made for. Must be incremented when the same bytes would give
 /// other records for the same layout.
-const READER_VERSION: u32 = 3;
+const READER_VERSION: u32 = 4;
 
-/// The reader of version 1 read every file as the plain reading, and that of version 2 knew fewer rules. The layouts of
-/// their plans say so (`repairs`, `reader_3`).
+/// The reader of version 1 read every file as the plain reading, and those of versions 2 and 3 knew fewer rules. The
+/// layouts of their plans say so (`repairs`, `reader_3`, `reader_4`).
 const OLDEST_READER_VERSION: u32 = 1;
 
 /// How long a run waits for a replica with the reader that planned it, during a rolling restart.

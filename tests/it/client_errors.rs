@@ -172,7 +172,7 @@ async fn an_answer_that_takes_too_long_is_left_to_the_caller() {
     let slow = text(200, r#"{"data":[]}"#).set_delay(Duration::from_secs(60));
     Mock::given(any()).respond_with(slow).mount(&engine).await;
     let limits = Limits {
-        request_timeout: Duration::from_millis(100),
+        request_timeout: Duration::from_secs(2),
         backoff: Backoff { tries: 2, first_pause: Duration::ZERO, longest_pause: Duration::ZERO },
         ..Limits::default()
     };
@@ -198,7 +198,7 @@ async fn a_question_that_is_one_of_many_is_asked_once_and_waits_less_long() {
     let engine = MockServer::start().await;
     let slow = text(200, r#"{"data":[]}"#).set_delay(Duration::from_secs(60));
     Mock::given(any()).respond_with(slow).mount(&engine).await;
-    let limits = Limits { poll_timeout: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { poll_timeout: Duration::from_secs(2), ..Limits::default() };
     let error = client_with(&engine.uri(), limits).event_runs(&event_id()).await.unwrap_err();
     assert_eq!(meaning(&error), "unreachable");
     assert_eq!(requests(&engine).await.len(), 1);

@@ -181,7 +181,7 @@ async fn failed_rows_of_an_earlier_version_are_read_as_it_has_read_them() {
     // Its plan becomes that of the version before backslashes meant anything in a file without quotes.
     app.sql(
         "UPDATE step SET result = \
-         replace(replace(result, ',\"reader_3\":true', ''), '\"reader_version\":3', '\"reader_version\":2') \
+         replace(replace(result, ',\"reader_3\":true', ''), '\"reader_version\":4', '\"reader_version\":2') \
          WHERE step_id = 'plan'",
     )
     .await;

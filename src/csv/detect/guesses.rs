@@ -56,7 +56,7 @@ pub(super) fn in_unusual_quotes<'t>(front: Judged<'t>, choices: &Choices) -> Opt
     }
     let delimiter = "^".parse().ok()?;
     let grid = Grid::new(Dialect { delimiter, quote: Quote::None, ..Dialect::plain() }, front);
-    let is_even = grid.width > 1 && grid.fit() >= 0.95;
+    let is_even = grid.width > 1 && grid.fit() >= 0.8;
     let table = Table::find(&grid).filter(|_| is_even)?;
     Some(Candidate { grid, table, score: 1.0 })
 }

@@ -1,19 +1,29 @@
 //! Logs whose columns are named by a comment: `#Fields: date time` in the W3C's extended format, as IIS and CloudFront
-//! write them, and `#fields` in Zeek's.
+//! write them, and `#fields` in Zeek's. The separator is the one that gives the rows so many columns, because addresses
+//! and names of browsers in them are full of the others.
 
 use memchr::memchr2;
 
 use super::{
-    Detected, Hows, best,
+    Detected, Hows,
+    candidates::{Candidate, USUAL},
     comments::{behind, in_sample},
+    grid::{Grid, ratio},
     layout,
+    quoting::quoting,
     sample::Sample,
     table::Table,
 };
-use crate::csv::{Choices, Cursor, HeaderAt, How, Layout, LayoutError, Note, Notes};
+use crate::csv::{Choices, Cursor, Delimiter, HeaderAt, How, Layout, LayoutError, Note, Notes};
 
 /// What the comment begins with.
-const FIELDS: [&[u8]; 2] = [b"#Fields:", b"#fields\t"];
+const FIELDS: [&[u8]; 3] = [b"#Fields: ", b"#Fields:\t", b"#fields\t"];
+
+/// The separators of the rows, in the order in which they are tried.
+const WHITE_SPACE: [&str; 2] = ["\t", " "];
+
+/// The share of the rows that must have as many fields as there are names.
+const FEWEST_FITTING: f64 = 0.5;
 
 /// The comment that names the columns.
 struct LogFields {
@@ -23,12 +33,15 @@ struct LogFields {
 }
 
 impl LogFields {
-    /// They are separated as the rows are, or by white space.
+    /// The names where `delimiter` separates the rows. They are separated by it too, or by white space if the rows are.
     fn names(&self, delimiter: &str) -> Vec<String> {
-        if self.text.trim().contains(delimiter) && !delimiter.trim().is_empty() {
-            self.text.split(delimiter).map(|name| name.trim().to_owned()).collect()
+        let text = self.text.trim();
+        if delimiter != " " && text.contains(delimiter) {
+            text.split(delimiter).map(|name| name.trim().to_owned()).collect()
+        } else if WHITE_SPACE.contains(&delimiter) {
+            text.split_whitespace().map(str::to_owned).collect()
         } else {
-            self.text.split_whitespace().map(str::to_owned).collect()
+            Vec::new()
         }
     }
 }
@@ -43,30 +56,59 @@ pub(super) fn table(
 ) -> Result<Option<Detected>, LayoutError> {
     let is_other_header =
         choices.header == Some(HeaderAt::None) || choices.header_rows.is_some_and(|rows| rows != 1);
-    let fields = named(sample, start, lines).filter(|_| !is_other_header);
+    let Some(fields) = named(sample, start, lines).filter(|_| !is_other_header) else { return Ok(None) };
     let named_in = behind(sample, start, lines);
     // Those below a comment that was chosen for the header.
     let further = in_sample(sample, named_in).0;
     let below = behind(sample, named_in, further);
-    let Some(fields) = fields.filter(|_| !sample.from(below).is_empty()) else {
-        return Ok(None);
-    };
-    let (mut best, delimiter) = best(sample, sample.judged(below), choices)?;
-    let names = fields.names(best.grid.dialect.delimiter.as_str());
-    if best.grid.width != names.len() || best.table.is_named {
+    let mut best: Option<(Grid<'_>, Vec<String>, f64)> = None;
+    for delimiter in delimiters(choices) {
+        let names = fields.names(delimiter.as_str());
+        if names.len() < 2 {
+            continue;
+        }
+        let Some(mut grid) = quoting(sample.judged(below), delimiter, choices) else { continue };
+        let fit = fit_to(&mut grid, names.len());
+        if fit >= FEWEST_FITTING && best.as_ref().is_none_or(|(.., best)| fit > *best) {
+            best = Some((grid, names, fit));
+        }
+    }
+    let Some((grid, names, fit)) = best else { return Ok(None) };
+    if Table::find(&grid).is_none_or(|table| table.is_named && table.header_rows > 0) {
         return Ok(None);
     }
-    best.table = Table { top: 0, header_rows: 0, is_named: true };
-    let found = layout(sample, &best, delimiter, below.line, Notes::default())?;
+    let delimiter = grid.dialect.delimiter;
+    let is_log = WHITE_SPACE.contains(&delimiter.as_str());
+    let is_certain = fit >= 0.95 && delimiter.as_str() != " ";
+    let certain_if = |is: bool| if is { How::Certain } else { How::Guess };
+    let table = Table { top: 0, header_rows: 0, is_named: true };
+    let best = Candidate { grid, table, score: 1.0 };
+    let found = layout(sample, &best, certain_if(is_certain), below.line, Notes::default())?;
     let mut notes = Notes::default();
     notes.add_several(Note::CommentLines, (lines + further).saturating_sub(1), start.line);
     Ok(Some(Detected {
         layout: Layout { header: names, left_out_at_end: 0, ..found.layout },
         header: HeaderAt::at(fields.line),
         header_rows: 1,
-        hows: Hows { header: How::Certain, ..found.hows },
+        hows: Hows { header: certain_if(is_log), ..found.hows },
         notes,
     }))
+}
+
+fn delimiters(choices: &Choices) -> Vec<Delimiter> {
+    match choices.delimiter {
+        Some(chosen) => vec![chosen],
+        None => WHITE_SPACE.iter().chain(&USUAL[..2]).filter_map(|text| text.parse().ok()).collect(),
+    }
+}
+
+/// Takes `width` for that of the table. Returns the share of the rows that have it. Comments between them, which a
+/// program writes when it begins again, do not count.
+fn fit_to(grid: &mut Grid<'_>, width: usize) -> f64 {
+    let rows = || grid.rows.iter().filter(|row| grid.front.text.get(row.start) != Some(&b'#'));
+    let (fitting, all) = (rows().filter(|row| row.width == width).count(), rows().count());
+    (grid.width, grid.fitting) = (width, fitting);
+    if all == 0 { 0.0 } else { ratio(fitting, all) }
 }
 
 /// The last comment of this kind.

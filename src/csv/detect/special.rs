@@ -71,6 +71,7 @@ pub(super) fn failed_csv(sample: &Sample<'_>, choices: &Choices) -> Result<Optio
         left_out_at_end: 0,
         repairs: true,
         reader_3: true,
+        reader_4: true,
         cut: Vec::new(),
     };
     Ok(Some(Detected {

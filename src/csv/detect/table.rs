@@ -116,7 +116,10 @@ impl Table {
         }
         let tops = grid.top_rows();
         let cells: Vec<Vec<String>> = rows[..tops].iter().map(|row| grid.cells(row)).collect();
-        let ids = |at: usize| rows[at].width == grid.width && cells[at].iter().all(|cell| is_import_id(cell));
+        let ids = |at: usize| {
+            let ids = cells[at].iter().filter(|cell| is_import_id(cell)).count();
+            rows[at].width == grid.width && ids == rows[at].filled && ids * 2 > grid.width
+        };
         if let Some(ids) = (1..MOST_HEADER_ROWS.min(tops)).find(|&at| ids(at)) {
             return Some(Self { top: 0, header_rows: ids + 1, is_named: true });
         }

@@ -176,6 +176,30 @@ fn a_log_is_read_with_the_columns_that_its_comment_names() {
         let (layout, _) = read_with(file, &[("header", "none")]).unwrap();
         assert_eq!(layout.header[4], "column 5");
     }
+    // Addresses and names of browsers are full of other separators, and a program that begins again writes its
+    // comments again.
+    let head = "#Fields: date time uri\n";
+    for rows in [
+        "2024-01-01 10:00:01 /a\n".repeat(8) + "2024-01-01 10:00:02 /a b\n",
+        "2024-01-01 10:00:01 Mozilla/5.0+(Windows+NT+10.0;+Win64;+x64)\n".repeat(5),
+        "2024-01-01 10:00:01 10.0.0.1,10.0.0.9,1.1.1.1\n".repeat(5),
+        "2024-01-01 10:00:01 \"Mozilla/5.0 (X11; Linux) r1\"\n".repeat(5),
+        "2024-01-01 10:00:01 /a\n".repeat(3) + "#Version: 1.0\n" + head + "2024-01-02 10:00:01 /a\n",
+        "2024-01-01 10:00:01 /a\n".to_owned(),
+    ] {
+        let (layout, reading) = read(&format!("{head}{rows}"));
+        assert_eq!(
+            (layout.header.join(" "), reading.delimiter.value.as_str()),
+            ("date time uri".to_owned(), " ")
+        );
+        assert_eq!(layout.start.line, 2, "{rows}");
+    }
+    for (file, names) in [
+        ("#Fields: see docs\nname,city\nAnn,Rome\nBob,Oslo\n", &["name", "city"][..]),
+        ("#Fields:,count\na,1\nb,2\n", &["#Fields:", "count"]),
+    ] {
+        assert_eq!(read(file).0.header, names, "{file}");
+    }
     for (file, names) in [
         // A comment that names other columns names none.
         ("#Fields: a b\nx,1,5\ny,2,6\n", ["column 1", "column 2", "column 3"]),

@@ -126,6 +126,27 @@ fn a_quote_that_closes_nowhere_near_swallows_nothing() {
 }
 
 #[test]
+fn a_quote_that_closes_nowhere_swallows_no_records_however_far_behind_it() {
+    let counts = |reader_4: bool, file: &str| {
+        let layout = Layout { reader_4, ..layout("id,text\n") };
+        let mut output = Output::default();
+        let rest = &file.as_bytes()["id,text\n".len()..];
+        Pass::new(&layout, layout.start, 1 << 20).read(rest, true, u64::MAX, &mut output);
+        (output.counts.processed, output.counts.failed)
+    };
+    let junk = "\"\" a note\n".repeat(50);
+    let good: String = (0..200).map(|n| format!("{n},good\n")).collect();
+    let header = "id,text\n";
+    let torn = format!("{header}x,y,\"open\n{junk}{good}");
+    assert_eq!(counts(true, &torn), (200, 51));
+    // The reader of an earlier version looked at the first lines only.
+    assert_eq!(counts(false, &torn), (0, 1));
+    // A text that was cut at the end of the file stays one record.
+    let cut = format!("{header}{good}x,y,\"open\n{}", "a line of text\n".repeat(50));
+    assert_eq!(counts(true, &cut), (200, 1));
+}
+
+#[test]
 fn the_header_is_known_again_with_the_marks_that_its_names_lose() {
     let output = read("id,name\n", "1,a\n\u{202a}id\u{202c},\u{180e}name \u{206a}\n".as_bytes());
     assert_eq!(notes(&output), [(Note::RepeatedHeaders, 1, 3)]);

@@ -206,6 +206,8 @@ async fn the_charset_of_an_address_decides_if_it_can_decode_all() {
                 "windows-1253",
                 [&bytes("a,b\nRenée,K\u{f6}ln\n", WINDOWS_1252)[..], b"\xd2,\xff\n"].concat(),
             ),
+            // An even number of bytes.
+            "/utf16.csv" => ("utf-16le", bytes("name,town\nRenée,Köln\nÅsa,Ærø \n", WINDOWS_1252)),
             _ => ("iso-8859-1", TOWNS.into()),
         };
         Reply::Bytes(with_body(
@@ -222,6 +224,8 @@ async fn the_charset_of_an_address_decides_if_it_can_decode_all() {
     for (path, encoding, how, second) in [
         ("/named.csv", "ISO-8859-2", How::Certain, "decode"),
         ("/wrong.csv", "windows-1252", How::Guess, "decode"),
+        // Nearly any bytes can be decoded as UTF-16.
+        ("/utf16.csv", "windows-1252", How::Guess, "decode"),
         // What is UTF-8 to the last byte is so whatever a server says of all its files.
         ("/utf8.csv", "UTF-8", How::Certain, "plan"),
     ] {

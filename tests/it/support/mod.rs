@@ -27,7 +27,7 @@ use std::{
 
 use futures_util::FutureExt;
 use runboard::{
-    app::{self, App},
+    app::{self, App, StartError},
     base::{
         config::{
             self, AllowedAddresses, Config, DatabasePool, FOLLOWED_FOR, HttpLimits, LATE_RUNS,
@@ -115,7 +115,16 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
     };
     configure(&mut config);
     let workers = config.workers;
-    let app = app::start(config).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let app = loop {
+        match app::start(config.clone()).await {
+            // A child that another test begins at this moment has the lock of the last server until it is a program.
+            Err(StartError::InUse(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            started => break started.unwrap(),
+        }
+    };
     TestApp { origin: app.origin.as_str().trim_end_matches('/').to_owned(), data, workers, app }
 }
 
