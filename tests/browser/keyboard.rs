@@ -134,7 +134,11 @@ async fn an_import_is_given_found_and_cancelled_without_a_mouse() {
     tab_to("#address").await;
     type_in(&host.url("/held.csv")).await;
     chromium.press(Key::Enter).await;
-    chromium.wait_for("the import's page", async || path().await.starts_with("/imports/")).await;
+    // Once it is loaded and its panel is there: until then the focus goes to the page that is left, or is lost.
+    let is_loaded = "return document.readyState === 'complete' && !!document.querySelector('.button.cancel')";
+    let is_shown =
+        async || path().await.starts_with("/imports/") && chromium.evaluate(is_loaded).await == true;
+    chromium.wait_for("the import's page", is_shown).await;
 
     tab_to(".button.cancel").await;
     chromium.press(Key::Enter).await;
