@@ -250,7 +250,7 @@ fn best<'t>(
         }
         if best.body_fit() >= FEWEST_FITTING || is_chosen {
             let is_certain = best.fits() && !has_rival;
-            return Ok((best, if is_certain { How::Certain } else { How::Guess }));
+            return Ok((best, How::certain_if(is_certain)));
         }
     }
     if let Some(best) = guesses::unusual(front, choices) {
@@ -266,7 +266,7 @@ fn best<'t>(
         return Err(LayoutError::NoTable);
     }
     let is_certain = best.grid.dialect.delimiter == Delimiter::COMMA && !guesses::has_usual_delimiter(front);
-    Ok((best, if is_certain { How::Certain } else { How::Guess }))
+    Ok((best, How::certain_if(is_certain)))
 }
 
 /// The share of the records that must have the same number of fields.
@@ -360,7 +360,6 @@ fn layout(
         && table.top == 0
         && notes.of(Note::UnnamedColumns).is_none()
         && notes.of(Note::UnnamedFirstColumn).is_none();
-    let certain_if = |is: bool| if is { How::Certain } else { How::Guess };
     Ok(Detected {
         layout: Layout {
             dialect: dialect.clone(),
@@ -379,9 +378,9 @@ fn layout(
         header_rows: u8::try_from(table.header_rows).unwrap_or(Choices::MOST_HEADER_ROWS),
         hows: Hows {
             delimiter,
-            quote: certain_if(is_usual_quote),
-            header: certain_if(is_named && table.header_rows == 1),
-            header_rows: certain_if(table.header_rows <= 1),
+            quote: How::certain_if(is_usual_quote),
+            header: How::certain_if(is_named && table.header_rows == 1),
+            header_rows: How::certain_if(table.header_rows <= 1),
             ..Hows::CERTAIN
         },
         notes,

@@ -55,6 +55,13 @@ pub enum How {
     Chosen,
 }
 
+impl How {
+    /// A guess otherwise.
+    pub(super) fn certain_if(is_certain: bool) -> Self {
+        if is_certain { Self::Certain } else { Self::Guess }
+    }
+}
+
 /// A character encoding of the WHATWG's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -96,10 +103,15 @@ impl Encoding {
         self.0.is_single_byte()
     }
 
+    #[must_use]
+    pub fn is_utf16(self) -> bool {
+        [Self::UTF_16LE, Self::UTF_16BE].contains(&self)
+    }
+
     /// UTF-8 or UTF-16.
     #[must_use]
     pub fn is_unicode(self) -> bool {
-        [Self::UTF_8, Self::UTF_16LE, Self::UTF_16BE].contains(&self)
+        self.is_utf8() || self.is_utf16()
     }
 }
 

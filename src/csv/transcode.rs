@@ -188,7 +188,7 @@ impl FromUtf8 {
             rest = behind;
             let read = match rest {
                 [] => break,
-                _ if !last && is_cut(rest, self.is_utf16()) => {
+                _ if !last && is_cut(rest, self.encoding.is_utf16()) => {
                     self.cut = rest.to_vec();
                     break;
                 }
@@ -201,17 +201,13 @@ impl FromUtf8 {
         }
     }
 
-    fn is_utf16(&self) -> bool {
-        [Encoding::UTF_16LE, Encoding::UTF_16BE].contains(&self.encoding)
-    }
-
     fn push_unit(&self, unit: u16, out: &mut Vec<u8>) {
         let is_big = self.encoding == Encoding::UTF_16BE;
         out.extend_from_slice(&if is_big { unit.to_be_bytes() } else { unit.to_le_bytes() });
     }
 
     fn encode_text(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.is_utf16() {
+        if self.encoding.is_utf16() {
             return text.encode_utf16().for_each(|unit| self.push_unit(unit, out));
         }
         let mut rest = text;
@@ -240,7 +236,7 @@ impl FromUtf8 {
     /// Encodes what begins `rest`, which is no character. Returns its length.
     fn encode_surrogates(&mut self, rest: &[u8], out: &mut Vec<u8>) -> usize {
         match surrogate(rest) {
-            Some(HALF_UNIT) if self.is_utf16() => match surrogate(&rest[3..]) {
+            Some(HALF_UNIT) if self.encoding.is_utf16() => match surrogate(&rest[3..]) {
                 Some(escaped @ 0xDC00..=0xDCFF) => {
                     out.push(escaped as u8);
                     6
@@ -250,7 +246,7 @@ impl FromUtf8 {
                     3
                 }
             },
-            Some(unit) if self.is_utf16() => {
+            Some(unit) if self.encoding.is_utf16() => {
                 self.push_unit(unit, out);
                 3
             }
@@ -272,7 +268,7 @@ impl FromUtf8 {
 
     /// Some encodings return to ASCII at the end.
     fn end(&mut self, out: &mut Vec<u8>) {
-        if !self.is_utf16() {
+        if !self.encoding.is_utf16() {
             let (result, _, written, _) = self.encoder.encode_from_utf8("", &mut self.block, true);
             debug_assert_eq!(result, CoderResult::InputEmpty);
             out.extend_from_slice(&self.block[..written]);
@@ -282,10 +278,10 @@ impl FromUtf8 {
 
 /// The bytes of all characters of two bytes, and of those of three that EUC-JP has.
 fn characters_of_several_bytes(encoding: Encoding) -> HashMap<char, Vec<u8>> {
-    let encoding: &encoding_rs::Encoding = encoding.into();
     if encoding.is_single_byte() {
         return HashMap::new();
     }
+    let encoding: &encoding_rs::Encoding = encoding.into();
     let pairs = (0x81..=0xFE).flat_map(|first| (0x40..=0xFE).map(move |second| [first, second]));
     let candidates = pairs.flat_map(|pair: [u8; 2]| [pair.to_vec(), [&[0x8F], &pair[..]].concat()]);
     let decoded = candidates.filter_map(|bytes| {

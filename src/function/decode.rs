@@ -107,12 +107,11 @@ struct Task {
 impl Task {
     /// Nearly all bytes are some character of UTF-16, but separators and line ends are ASCII.
     fn is_implausible(&self, first: &EncodedBlock) -> bool {
-        let is_utf16 = self.encoding.is_unicode() && !self.encoding.is_utf8();
-        is_utf16 && !first.text.iter().any(u8::is_ascii)
+        self.encoding.is_utf16() && !first.text.iter().any(u8::is_ascii)
     }
 
-    /// Decodes the file within the user's quota. None if the encoding is not its own and there is another one. Blocks. Leaves
-    /// no file unless the result is kept.
+    /// Decodes the file within the user's quota. None if it is not in this encoding, and another one is left to try.
+    /// Blocks. Leaves no file unless the result is kept.
     fn run(
         &self,
         reservation: Option<Reservation>,
@@ -132,8 +131,13 @@ impl Task {
             end: None,
         };
         let encoding = self.encoding;
-        let text =
-            in_order(helpers(self.idle), bytes, |block: &mut EncodedBlock| block.decode(encoding), text);
+        let decode = |block: &mut EncodedBlock| {
+            // Otherwise it was decoded when it was read.
+            if encoding.is_single_byte() {
+                block.decode(&mut ToUtf8::new(encoding), true);
+            }
+        };
+        let text = in_order(helpers(self.idle), bytes, decode, text);
         match text.end {
             Some(Ok(true)) => {}
             Some(Ok(false)) | None => return Ok(None),
@@ -161,7 +165,6 @@ struct EncodedBlock {
     bytes: Vec<u8>,
     is_last: bool,
     text: Vec<u8>,
-    is_decoded: bool,
     /// Some bytes of it or before it could not be decoded.
     has_escaped: bool,
     failure: Option<io::Error>,
@@ -181,32 +184,26 @@ impl BlockSource for BytesToDecode {
         if self.is_over {
             return false;
         }
-        let EncodedBlock { bytes, text, .. } = block;
-        bytes.clear();
-        text.clear();
-        let read = self.file.append_to(bytes, BLOCK as u64);
+        block.bytes.clear();
+        block.text.clear();
+        let read = self.file.append_to(&mut block.bytes, BLOCK as u64);
         (block.is_last, block.failure) = match read {
             Ok(read) => (read == 0, None),
             Err(error) => (true, Some(error)),
         };
         self.is_over = block.is_last;
-        block.is_decoded = self.decoder.is_some();
         if let Some(decoder) = &mut self.decoder {
-            decoder.decode(&block.bytes, block.is_last, &mut block.text);
-            block.has_escaped = decoder.has_escaped();
+            block.decode(decoder, block.is_last);
         }
         true
     }
 }
 
 impl EncodedBlock {
-    /// Decodes it, in an encoding in which every byte is a character.
-    fn decode(&mut self, encoding: Encoding) {
-        if !self.is_decoded {
-            let mut decoder = ToUtf8::new(encoding);
-            decoder.decode(&self.bytes, true, &mut self.text);
-            self.has_escaped = decoder.has_escaped();
-        }
+    /// `is_end`: no character goes on behind it.
+    fn decode(&mut self, decoder: &mut ToUtf8, is_end: bool) {
+        decoder.decode(&self.bytes, is_end, &mut self.text);
+        self.has_escaped = decoder.has_escaped();
     }
 }
 
@@ -232,10 +229,6 @@ impl Taker<BytesToDecode> for Text<'_> {
             end => Some(end),
         };
         ControlFlow::Break(())
-    }
-
-    fn go_on(&mut self, _: &mut BytesToDecode, _: bool) -> ControlFlow<()> {
-        ControlFlow::Continue(())
     }
 }
 

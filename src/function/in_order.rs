@@ -1,7 +1,7 @@
 //! Work on the blocks of a file by several threads, in the order of the file.
 //!
-//! Each thread takes the next block from the source, works on it, and hands it over when all blocks before it were handed
-//! over. So a block stays with one core, whose cache has it: moving it to another core takes as long as most work on it.
+//! Each thread takes the next block from the source, works on it, and hands it over in its turn. So a block stays in the
+//! cache of one core: to move it to another core takes about as long as to read its records.
 
 use std::{
     num::NonZero,
@@ -35,13 +35,16 @@ pub(super) trait BlockSource {
 pub(super) trait Taker<S: BlockSource> {
     fn take(&mut self, block: &mut S::Block) -> ControlFlow<()>;
 
-    /// Called at the start and after each block, while the source gives none. `are_others_out`: blocks were given that are
-    /// not taken yet. If there are none, and the source gives no further one, nobody else goes on.
-    fn go_on(&mut self, source: &mut S, are_others_out: bool) -> ControlFlow<()>;
+    /// Called at the start and after each block, with the source locked. `are_others_out` says that threads have blocks
+    /// that are not taken yet. If they have none, and the source would give none, all threads wait: then this must read on
+    /// by itself, or make the source give blocks again. A source that gives all its blocks needs nothing.
+    fn go_on(&mut self, _source: &mut S, _are_others_out: bool) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
-/// Does `work` on all blocks of `source`, on this thread and `helpers` others, until `taker` breaks off. Returns the taker.
-/// Blocks. A panic of one thread ends all of them, and is passed on.
+/// Does `work` on all blocks of `source`, on this thread and `helpers` others, until `taker` breaks off. Returns the
+/// taker. Blocks. A panic of one thread ends all of them, and is passed on.
 pub(super) fn in_order<S, T>(helpers: usize, source: S, work: impl Fn(&mut S::Block) + Sync, taker: T) -> T
 where
     S: BlockSource + Send,
@@ -213,10 +216,6 @@ mod tests {
         fn take(&mut self, block: &mut (usize, usize)) -> ControlFlow<()> {
             self.0.push(*block);
             if self.0.len() == self.1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        }
-
-        fn go_on(&mut self, _: &mut Numbers, _: bool) -> ControlFlow<()> {
-            ControlFlow::Continue(())
         }
     }
 

@@ -2,7 +2,8 @@
 //! what is told of anybody else's is passed over, unless this replica watches it.
 //!
 //! A user is followed from the first request on, so that no change is missed, and then loaded; every reader waits for that
-//! (`freshness`). A user whom nobody asks for any more is forgotten, with all imports that are not watched here.
+//! (`freshness`). Once the requests for a user have stopped, the user is forgotten, with all imports that this replica does not
+//! watch.
 //!
 //! They are at most the users who, by a session, a token or a guest link, were asked for within `followed_for`. While events
 //! cannot be sent, the owners of the events that this replica tries to send are added.

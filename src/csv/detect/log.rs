@@ -80,17 +80,16 @@ pub(super) fn table(
     let delimiter = grid.dialect.delimiter;
     let is_log = WHITE_SPACE.contains(&delimiter.as_str());
     let is_certain = fit >= 0.95 && delimiter.as_str() != " ";
-    let certain_if = |is: bool| if is { How::Certain } else { How::Guess };
     let table = Table { top: 0, header_rows: 0, is_named: true };
     let best = Candidate { grid, table, score: 1.0 };
-    let found = layout(sample, &best, certain_if(is_certain), below.line, Notes::default())?;
+    let found = layout(sample, &best, How::certain_if(is_certain), below.line, Notes::default())?;
     let mut notes = Notes::default();
     notes.add_several(Note::CommentLines, (lines + further).saturating_sub(1), start.line);
     Ok(Some(Detected {
         layout: Layout { header: names, left_out_at_end: 0, ..found.layout },
         header: HeaderAt::at(fields.line),
         header_rows: 1,
-        hows: Hows { header: certain_if(is_log), ..found.hows },
+        hows: Hows { header: How::certain_if(is_log), ..found.hows },
         notes,
     }))
 }
